@@ -153,9 +153,8 @@ mod tests {
 
     #[test]
     fn only_peers_inside_the_registration_are_admitted() {
-        let admits = |pattern: &str, peer: &str| {
-            pattern.parse::<AddressPattern>().unwrap().admits(peer.parse().unwrap())
-        };
+        let admits =
+            |pattern: &str, peer: &str| pattern.parse::<AddressPattern>().unwrap().admits(peer.parse().unwrap());
         assert!(admits("any", "fe80::1"));
         assert!(admits("10.0.0.5", "::ffff:10.0.0.5"));
         assert!(!admits("10.0.0.5", "10.0.0.6"));
@@ -169,7 +168,8 @@ mod tests {
 
     #[test]
     fn agents_with_one_ipv4_address_send_no_id() {
-        for (text, sends) in [("any", true), ("10.0.0.5", false), ("10.0.0.5/32", false), ("10.0.0.0/8", true), ("::1", true)]
+        for (text, sends) in
+            [("any", true), ("10.0.0.5", false), ("10.0.0.5/32", false), ("10.0.0.0/8", true), ("::1", true)]
         {
             assert_eq!(text.parse::<AddressPattern>().unwrap().sends_id(), sends, "{text}");
         }

@@ -69,9 +69,8 @@ impl Ciphers {
     }
 
     fn blowfish(&self) -> &Blowfish {
-        self.blowfish.get_or_init(|| {
-            Box::new(Blowfish::new_from_slice(&self.secret).expect("47 bytes are a valid key length"))
-        })
+        self.blowfish
+            .get_or_init(|| Box::new(Blowfish::new_from_slice(&self.secret).expect("47 bytes are a valid key length")))
     }
 
     /// Encrypts in place the first `plain_bytes` of `buffer`, which has room for the padding and no more.
@@ -90,9 +89,7 @@ impl Ciphers {
     /// Decrypts `buffer` in place and returns the plaintext in it.
     pub(super) fn decrypt<'a>(&self, method: Method, buffer: &'a mut [u8]) -> Result<&'a [u8], CodecError> {
         match method {
-            Method::Aes => {
-                Decryptor::inner_iv_init(&self.aes, &Array(AES_IV)).decrypt_padded::<Pkcs7>(buffer)
-            }
+            Method::Aes => Decryptor::inner_iv_init(&self.aes, &Array(AES_IV)).decrypt_padded::<Pkcs7>(buffer),
             Method::Blowfish => {
                 Decryptor::inner_iv_init(self.blowfish(), &Array(BLOWFISH_IV)).decrypt_padded::<NoPadding>(buffer)
             }

@@ -49,9 +49,7 @@ pub(super) fn split(inner: &[u8]) -> Result<(Numbering, &[u8]), CodecError> {
 }
 
 fn decimal(digits: &[u8]) -> Option<u64> {
-    digits.iter().try_fold(0, |number, digit| {
-        digit.is_ascii_digit().then(|| number * 10 + u64::from(digit - b'0'))
-    })
+    digits.iter().try_fold(0, |number, digit| digit.is_ascii_digit().then(|| number * 10 + u64::from(digit - b'0')))
 }
 
 #[cfg(test)]

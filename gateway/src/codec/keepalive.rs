@@ -139,8 +139,9 @@ mod tests {
     #[test]
     fn the_text_of_a_real_agent_is_built() {
         let text = KeepaliveText {
-            uname: "Linux |vm |6.18.44-fc-v595 |#1 SMP PREEMPT_DYNAMIC @0 |x86_64 [Debian GNU/Linux|debian: 12 (bookworm)]"
-                .into(),
+            uname:
+                "Linux |vm |6.18.44-fc-v595 |#1 SMP PREEMPT_DYNAMIC @0 |x86_64 [Debian GNU/Linux|debian: 12 (bookworm)]"
+                    .into(),
             version: "v4.14.7",
             config_sum: Some("e9ecf2c895ac8341c7cbe4ad3d64474f"),
             labels: &["\"env\":prod", "!\"sec\":x y"],

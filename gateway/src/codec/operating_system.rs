@@ -1,9 +1,8 @@
 //! The operating system, from the first part of a keepalive (4.4).
 
 /// Architectures in the order in which they are looked for.
-const ARCHITECTURES: [&str; 12] = [
-    "x86_64", "i386", "i686", "sparc", "amd64", "i86pc", "ia64", "AIX", "armv6", "armv7", "aarch64", "arm64",
-];
+const ARCHITECTURES: [&str; 12] =
+    ["x86_64", "i386", "i686", "sparc", "amd64", "i86pc", "ia64", "AIX", "armv6", "armv7", "aarch64", "arm64"];
 
 /// What an agent tells of its operating system; `None` is what it did not tell.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -192,7 +192,8 @@ mod tests {
 
     #[test]
     fn the_longest_payload_fits_a_frame_and_one_more_byte_is_refused() {
-        let noise: Vec<u8> = (0..MAX_PAYLOAD as u64).map(|n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect();
+        let noise: Vec<u8> =
+            (0..MAX_PAYLOAD as u64).map(|n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect();
         let framed = channel().seal_frame_as("12345678", Method::Aes, NUMBERING, &noise).unwrap();
         assert!(framed.len() <= LENGTH_BYTES + frame::MAX_FRAME, "{}", framed.len());
         assert_eq!(open(&channel(), &framed[LENGTH_BYTES..]).unwrap().payload, noise);

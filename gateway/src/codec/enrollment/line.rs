@@ -51,10 +51,7 @@ mod tests {
             address: Some("src"),
             key_hash: Some("00ff"),
         };
-        assert_eq!(
-            line.to_string(),
-            "OSSEC PASS: pw OSSEC A:'web-01' V:'v4.14.9' G:'web,db' IP:'src' K:'00ff'\n"
-        );
+        assert_eq!(line.to_string(), "OSSEC PASS: pw OSSEC A:'web-01' V:'v4.14.9' G:'web,db' IP:'src' K:'00ff'\n");
         let line = RequestLine { name: "web-01", ..RequestLine::default() };
         assert_eq!(line.to_string(), "OSSEC A:'web-01'\n");
     }

@@ -58,7 +58,9 @@ impl EnrollmentRequest {
         let name = parse_name(&text(name), rules.manager_name)?;
 
         let version = take_field(&mut rest, b" V:'", 2_048, Field::Version)?.map(text);
-        if !rules.allow_higher_versions && version.as_deref().is_some_and(|text| is_too_new(text, rules.manager_version)) {
+        if !rules.allow_higher_versions
+            && version.as_deref().is_some_and(|text| is_too_new(text, rules.manager_version))
+        {
             return Err(Rejection::TooNew);
         }
         let groups = take_field(&mut rest, b" G:'", 65_536, Field::Groups)?;

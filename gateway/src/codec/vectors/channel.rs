@@ -13,7 +13,10 @@ use crate::codec::{ClientKeyLine, FromAgent, Method, Numbering, SecureChannel, T
 
 fn identities() -> BTreeMap<String, ClientKeyLine> {
     let lines = section("keys");
-    lines.iter().map(|keys| (text(keys, "agent_id").to_owned(), text(keys, "client_keys_line").parse().unwrap())).collect()
+    lines
+        .iter()
+        .map(|keys| (text(keys, "agent_id").to_owned(), text(keys, "client_keys_line").parse().unwrap()))
+        .collect()
 }
 
 fn channel_of(identity: &ClientKeyLine) -> SecureChannel {
@@ -131,10 +134,9 @@ fn messages_are_what_their_names_say() {
             }
             "m2a-restart-json-direct-aes" => matches!(ToAgent::decode(payload), ToAgent::Execd(_)),
             "m2a-force-reconnect-aes" => ToAgent::decode(payload) == ToAgent::ForceReconnect,
-            "m2a-req-com-restart-aes" => matches!(
-                ToAgent::decode(payload),
-                ToAgent::Request { component: "com", command: b"restart", .. }
-            ),
+            "m2a-req-com-restart-aes" => {
+                matches!(ToAgent::decode(payload), ToAgent::Request { component: "com", command: b"restart", .. })
+            }
             "m2a-req-getconfig-aes" => matches!(
                 ToAgent::decode(payload),
                 ToAgent::Request { component: "agent", command: b"getconfig client", .. }

@@ -28,9 +28,8 @@ fn every_request_line_is_taken_or_answered_as_the_reference_does() {
             Err(answer) => assert_eq!(answer, text(&vector, "error_response"), "{name}"),
             Ok(request) => {
                 let expected = &vector["parsed"];
-                let groups = request.groups.map(|groups| {
-                    groups.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
-                });
+                let groups =
+                    request.groups.map(|groups| groups.iter().map(ToString::to_string).collect::<Vec<_>>().join(","));
                 assert_eq!(request.name.as_str(), text(expected, "name"), "{name}");
                 assert_eq!(groups.as_deref(), optional(expected, "groups"), "{name}");
                 assert_eq!(request.address.to_string(), text(expected, "ip"), "{name}");
