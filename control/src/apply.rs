@@ -1,0 +1,11 @@
+//! What each change does, by subject.
+
+mod clock;
+mod cluster;
+mod command;
+mod delivery;
+mod enrollment;
+mod group;
+mod node;
+mod removal;
+mod session;

@@ -1,0 +1,256 @@
+//! Registering agents, and which ones give way.
+
+use sha1::{Digest, Sha1};
+
+use crate::agent::{Agent, Status, StatusCode};
+use crate::change::{EnrollAgent, Force};
+use crate::control::{Control, Turn};
+use crate::event::{EndCause, Event};
+use crate::ids::{AgentId, Epoch};
+use crate::outcome::{Enrolled, Outcome, Refusal};
+use crate::report::Report;
+use crate::shared::Shared;
+use crate::stamp::Stamp;
+use crate::text::{GroupName, Label};
+
+/// Most groups of one agent.
+pub(crate) const GROUPS_LIMIT: usize = 128;
+
+/// Who stands in the way of a new agent.
+enum Rival {
+    ByAddress(AgentId),
+    ByName(AgentId),
+}
+
+impl Control {
+    pub(crate) fn enroll_agent(&mut self, enroll: &EnrollAgent, turn: &mut Turn) -> Outcome {
+        match self.admit(enroll, turn.now) {
+            Err(refusal) => Outcome::Refused(refusal),
+            Ok((id, replaced)) => {
+                for rival in &replaced {
+                    self.remove_agent(*rival, EndCause::AgentRemoved, turn);
+                }
+                self.last_agent = id;
+                self.agents.insert(new_agent(id, enroll, turn));
+                turn.events.push(Event::AgentEnrolled { agent: id });
+                Outcome::Enrolled(Enrolled { agent: id, replaced })
+            }
+        }
+    }
+
+    /// The id of the new agent and the agents that give way to it, in order of ids.
+    fn admit(&self, enroll: &EnrollAgent, now: Stamp) -> Result<(AgentId, Vec<AgentId>), Refusal> {
+        if enroll.groups.len() > GROUPS_LIMIT {
+            return Err(Refusal::TooManyGroups);
+        }
+        if enroll.groups.iter().any(|group| self.group(group).is_none()) {
+            return Err(Refusal::UnknownGroup);
+        }
+        let mut replaced = Vec::new();
+        for rival in self.rivals(enroll) {
+            let (id, refusal) = match rival {
+                Rival::ByAddress(id) => (id, Refusal::DuplicateAddress(id)),
+                Rival::ByName(id) => (id, Refusal::DuplicateName(id)),
+            };
+            let agent = self.agents.get(id).expect("an index leads to an agent");
+            if !gives_way(agent, enroll, now) {
+                return Err(refusal);
+            }
+            replaced.push(id);
+        }
+        if self.nodes.values().any(|node| node.name.as_str() == enroll.name.as_str()) {
+            return Err(Refusal::NameOfNode);
+        }
+        replaced.sort_unstable();
+        replaced.dedup();
+        let id = self.last_agent.next().ok_or(Refusal::IdsExhausted)?;
+        Ok((id, replaced))
+    }
+
+    /// By address first: that is the order in which the reference tells of them.
+    fn rivals(&self, enroll: &EnrollAgent) -> impl Iterator<Item = Rival> {
+        let by_address = self.agents.at_address(&enroll.address).map(|agent| Rival::ByAddress(agent.id));
+        let by_name = self.agents.named(&enroll.name).map(|agent| Rival::ByName(agent.id));
+        by_address.into_iter().chain(by_name)
+    }
+}
+
+fn new_agent(id: AgentId, enroll: &EnrollAgent, turn: &Turn) -> Agent {
+    let mut groups: Vec<GroupName> = Vec::with_capacity(enroll.groups.len());
+    for group in &enroll.groups {
+        if !groups.contains(group) {
+            groups.push(group.clone());
+        }
+    }
+    Agent {
+        id,
+        name: enroll.name.clone(),
+        key: enroll.key.clone(),
+        address: enroll.address.clone(),
+        groups: Shared::new(groups),
+        registered_at: turn.now,
+        registered_from: enroll.registered_from.clone(),
+        epoch: Epoch::default(),
+        session: None,
+        status: Status::NeverConnected,
+        status_code: StatusCode::None,
+        owner: None,
+        disconnected_at: None,
+        last_keepalive: None,
+        report: Shared::new(Report::default()),
+        history: Shared::new(Vec::new()),
+        revision: turn.index,
+    }
+}
+
+/// Whether a registered agent gives way to the one that enrolls (agent protocol, section 1.7).
+///
+/// One rule is ours: who registered an agent that never connected may do so again at once, or an answer that got
+/// lost would lock the name for an hour.
+fn gives_way(agent: &Agent, enroll: &EnrollAgent, now: Stamp) -> bool {
+    let Force { enabled, disconnected_for, registered_for, key_mismatch } = &enroll.force;
+    let same_peer = enroll.registered_from.is_some() && agent.registered_from == enroll.registered_from;
+    if *enabled && same_peer && agent.status == Status::NeverConnected {
+        return true;
+    }
+    let long_gone = disconnected_for.is_none_or(|span| match (agent.status, agent.disconnected_at) {
+        (Status::NeverConnected, _) => true,
+        (_, Some(at)) => now.since(at) >= span,
+        (_, None) => false,
+    });
+    let old_enough = now.since(agent.registered_at) >= *registered_for;
+    let other_key = !key_mismatch || enroll.key_hash.as_ref().is_none_or(|hash| *hash != key_hash(agent));
+    *enabled && long_gone && old_enough && other_key
+}
+
+/// Hash by which an agent tells which key it holds: lower-case hex SHA-1 of id, name and key without separators.
+fn key_hash(agent: &Agent) -> Label {
+    let hash = Sha1::new()
+        .chain_update(agent.id.to_string())
+        .chain_update(agent.name.as_str())
+        .chain_update(agent.key.as_str())
+        .finalize();
+    let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    Label::truncated(&hex)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::change::Change;
+    use crate::stamp::Millis;
+    use crate::testing::{Script, enrollment};
+
+    fn enroll(script: &mut Script, change: EnrollAgent) -> Outcome {
+        script.apply(Change::EnrollAgent(change))
+    }
+
+    fn forced(name: &str) -> EnrollAgent {
+        EnrollAgent { force: Force::enrollment_default(), ..enrollment(name) }
+    }
+
+    fn enrolled(agent: u32, replaced: &[u32]) -> Outcome {
+        let replaced = replaced.iter().map(|id| AgentId::new(*id)).collect();
+        Outcome::Enrolled(Enrolled { agent: AgentId::new(agent), replaced })
+    }
+
+    const TAKEN: Outcome = Outcome::Refused(Refusal::DuplicateName(AgentId::new(1)));
+
+    #[test]
+    fn ids_are_never_given_twice() {
+        let mut script = Script::new();
+        assert_eq!(enroll(&mut script, enrollment("web-01")), enrolled(1, &[]));
+        script.remove(AgentId::new(1));
+        assert_eq!(enroll(&mut script, enrollment("web-01")), enrolled(2, &[]));
+    }
+
+    #[test]
+    fn a_name_is_taken_while_its_agent_is_registered() {
+        let mut script = Script::new();
+        enroll(&mut script, enrollment("web-01"));
+        assert_eq!(enroll(&mut script, enrollment("web-01")), TAKEN);
+        assert_eq!(enroll(&mut script, enrollment("WEB-01")), enrolled(2, &[]));
+    }
+
+    #[test]
+    fn a_young_registration_does_not_give_way() {
+        let mut script = Script::new();
+        enroll(&mut script, enrollment("web-01"));
+        assert_eq!(enroll(&mut script, forced("web-01")), TAKEN);
+        script.pass(3_600_000);
+        assert_eq!(enroll(&mut script, forced("web-01")), enrolled(2, &[1]));
+    }
+
+    #[test]
+    fn an_active_agent_never_gives_way() {
+        let mut script = Script::new();
+        script.node(1);
+        enroll(&mut script, enrollment("web-01"));
+        script.connect(AgentId::new(1), 1);
+        script.keep_leases(3_600_000 * 2);
+        assert_eq!(enroll(&mut script, forced("web-01")), TAKEN);
+    }
+
+    #[test]
+    fn an_agent_that_holds_the_right_key_is_not_replaced() {
+        let mut script = Script::new();
+        enroll(&mut script, enrollment("web-01"));
+        script.pass(3_600_000);
+        let right = key_hash(&script.agent(AgentId::new(1)));
+        let same = EnrollAgent { key_hash: Some(right), ..forced("web-01") };
+        assert_eq!(enroll(&mut script, same), TAKEN);
+        let other = EnrollAgent { key_hash: Some(Label::truncated("00")), ..forced("web-01") };
+        assert_eq!(enroll(&mut script, other), enrolled(2, &[1]));
+    }
+
+    #[test]
+    fn the_peer_of_a_lost_answer_may_enroll_again_at_once() {
+        let mut script = Script::new();
+        let from = |peer: &str| EnrollAgent { registered_from: Some(Label::truncated(peer)), ..forced("web-01") };
+        enroll(&mut script, from("10.0.0.5"));
+        assert_eq!(enroll(&mut script, from("10.0.0.6")), TAKEN);
+        assert_eq!(enroll(&mut script, from("10.0.0.5")), enrolled(2, &[1]));
+    }
+
+    #[test]
+    fn one_request_can_replace_the_holder_of_the_name_and_that_of_the_address() {
+        let mut script = Script::new();
+        let at = |name: &str| EnrollAgent { address: "10.0.0.5".parse().expect("an address"), ..forced(name) };
+        enroll(&mut script, at("web-01"));
+        enroll(&mut script, enrollment("web-02"));
+        script.pass(3_600_000);
+        assert_eq!(enroll(&mut script, at("web-02")), enrolled(3, &[1, 2]));
+        assert_eq!(script.control.agents().len(), 1);
+    }
+
+    #[test]
+    fn groups_have_to_exist() {
+        let mut script = Script::new();
+        let web = vec!["web".parse().expect("a group name")];
+        let change = EnrollAgent { groups: web.clone(), ..enrollment("web-01") };
+        assert_eq!(enroll(&mut script, change.clone()), Outcome::Refused(Refusal::UnknownGroup));
+        script.apply(Change::CreateGroup(web[0].clone()));
+        assert_eq!(enroll(&mut script, change), enrolled(1, &[]));
+        assert_eq!(script.control.agents().in_group(&web[0]).collect::<Vec<_>>(), [AgentId::new(1)]);
+    }
+
+    #[test]
+    fn the_hash_is_that_of_the_protocol() {
+        let mut script = Script::new();
+        let key = "6f1c2b7a9d3e4f508172635445362718a9b8c7d6e5f4031221304f5e6d7c8b9a".parse().expect("a key");
+        enroll(&mut script, EnrollAgent { key, ..enrollment("web-01") });
+        assert_eq!(key_hash(&script.agent(AgentId::new(1))).as_str(), KEY_HASH);
+    }
+
+    /// `keys[0].enrollment_key_hash_sha1` of the protocol's vectors.
+    const KEY_HASH: &str = "555884dca659ba9efc7e832888d58bc90507b730";
+
+    #[test]
+    fn the_test_of_age_can_be_disabled() {
+        let mut script = Script::new();
+        enroll(&mut script, enrollment("web-01"));
+        let mut change = forced("web-01");
+        change.force.registered_for = Millis::new(0);
+        assert_eq!(enroll(&mut script, change), enrolled(2, &[1]));
+    }
+}
