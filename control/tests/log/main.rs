@@ -1,0 +1,6 @@
+//! What holds over whole logs of changes.
+
+mod golden;
+mod histories;
+mod orders;
+mod support;
