@@ -9,16 +9,8 @@ use super::config::{AgentConfig, Pace};
 use super::duration;
 
 /// Run simulated agents against a cluster, over the real protocol.
-///
-/// Each agent enrolls (TLS, port 1515), connects to one of the nodes (port 1514), keeps alive, answers requests and
-/// obeys restarts as a real 4.14 agent does: it answers, says its shutdown, is away for a while, comes back and reports
-/// "Agent started". Restarts queue up: five at once are five, one after the other. An agent that loses its node tries
-/// again and then goes on to the next one.
-///
-/// Progress goes to standard error. At the end, after --duration or Ctrl-C, one line of JSON with all totals goes to
-/// standard output.
 #[derive(Clone, Debug, Args)]
-#[command(after_long_help = EXAMPLES)]
+#[command(after_long_help = BEHAVIOUR_AND_EXAMPLES)]
 pub struct SimulateArgs {
     /// Secure channel of each node, host:port, comma separated; agents spread evenly over them.
     #[arg(long, required = true, value_delimiter = ',', value_name = "HOST:PORT")]
@@ -73,7 +65,17 @@ pub struct SimulateArgs {
     pub parallel: usize,
 }
 
-const EXAMPLES: &str = "\
+const BEHAVIOUR_AND_EXAMPLES: &str = "\
+What an agent does:
+  It enrolls (TLS, port 1515), connects to one of the nodes (port 1514), keeps alive, answers requests and obeys
+  restarts as a real 4.14 agent does: it answers, says its shutdown, is away for a while, comes back and reports
+  \"Agent started\". Restarts queue up: five at once are five, one after the other. An agent that loses its node tries
+  it again and then goes on to the next one.
+
+What you see:
+  A line of progress on standard error every five seconds. At the end, after --duration or Ctrl-C, all totals as one
+  line of JSON on standard output.
+
 Examples:
   Ten agents on a cluster made by `muster dev`, until Ctrl-C:
     muster simulate --nodes 127.0.0.1:1514,127.0.0.1:2514,127.0.0.1:3514 --enroll 127.0.0.1:1515

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use futures_util::StreamExt;
 use muster_gateway::codec::ClientKeyLine;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{interval, sleep};
 
 use super::args::SimulateArgs;
@@ -26,7 +27,7 @@ const GRACE: Duration = Duration::from_secs(5);
 /// Descriptors the process needs besides one for each agent.
 const OTHER_FILES: usize = 64;
 
-/// Ends the run: Ctrl-C.
+/// Ends the run: Ctrl-C, or a polite kill.
 type Interrupt = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Runs simulated agents as told, shows progress on standard error and the totals on standard output.
@@ -38,12 +39,7 @@ pub async fn run(args: SimulateArgs) -> anyhow::Result<()> {
     ensure!(args.agents > 0, "--agents must be at least 1");
     ensure!(args.move_rate >= 0.0 && args.move_rate.is_finite(), "--move-rate must be a number from 0 up");
     ensure_descriptors(args.agents)?;
-    let mut interrupt: Interrupt = Box::pin(async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            // Without a handler the signal ends the process, which is what was asked for.
-            std::future::pending::<()>().await;
-        }
-    });
+    let mut interrupt = interrupt()?;
     let mut report = Report {
         seed: args.seed.unwrap_or_else(rand::random),
         enrolled: 0,
@@ -64,6 +60,19 @@ pub async fn run(args: SimulateArgs) -> anyhow::Result<()> {
     println!("{summary}");
     ensure!(report.enroll_failures == 0, "{} agents could not be enrolled", report.enroll_failures);
     Ok(())
+}
+
+fn interrupt() -> anyhow::Result<Interrupt> {
+    let [mut ctrl_c, mut kill] = [
+        signal(SignalKind::interrupt()).context("can not listen for Ctrl-C")?,
+        signal(SignalKind::terminate()).context("can not listen for the signal to end")?,
+    ];
+    Ok(Box::pin(async move {
+        tokio::select! {
+            _ = ctrl_c.recv() => {}
+            _ = kill.recv() => {}
+        }
+    }))
 }
 
 /// Lets the fleet run, moves its agents, and shows progress until time is up or the user interrupts.
