@@ -21,6 +21,7 @@ mod process;
 mod progress;
 mod quirks;
 mod run;
+mod session;
 mod stats;
 #[cfg(test)]
 mod testing;

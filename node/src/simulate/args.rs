@@ -12,11 +12,13 @@ use super::duration;
 #[derive(Clone, Debug, Args)]
 #[command(after_long_help = BEHAVIOUR_AND_EXAMPLES)]
 pub struct SimulateArgs {
-    /// Secure channel of each node, host:port, comma separated; agents spread evenly over them.
-    #[arg(long, required = true, value_delimiter = ',', value_name = "HOST:PORT")]
+    /// Secure channel of each node, host:port, comma separated; agents spread evenly over them. Without it, the three
+    /// nodes of `muster dev`.
+    #[arg(long, value_delimiter = ',', value_name = "HOST:PORT")]
     pub nodes: Vec<String>,
 
-    /// Enrollment port of each node, host:port, comma separated. Not needed if --keys has all identities already.
+    /// Enrollment port of each node, host:port, comma separated. Without --nodes, those of `muster dev`; not needed if
+    /// --keys has all identities already.
     #[arg(long, value_delimiter = ',', value_name = "HOST:PORT")]
     pub enroll: Vec<String>,
 
@@ -77,16 +79,19 @@ What you see:
   line of JSON on standard output.
 
 Examples:
-  Ten agents on a cluster made by `muster dev`, until Ctrl-C:
-    muster simulate --nodes 127.0.0.1:1514,127.0.0.1:2514,127.0.0.1:3514 --enroll 127.0.0.1:1515
+  Ten agents on the cluster of `muster dev`, until Ctrl-C:
+    muster simulate
 
-  300 agents, 50 moves a second for two minutes, restarts done in half a second:
-    muster simulate --nodes 127.0.0.1:1514,127.0.0.1:2514,127.0.0.1:3514 --enroll 127.0.0.1:1515 \\
-        --agents 300 --move-rate 50 --duration 2m --restart-gap 500ms
+  300 of them, 50 moves a second for two minutes, restarts done in half a second:
+    muster simulate --agents 300 --move-rate 50 --duration 2m --restart-gap 500ms
 
-  The same 10,000 agents again and again, enrolled only once:
+  The same 10,000 agents again and again on another cluster, enrolled only once:
     ulimit -n 20000
-    muster simulate --nodes 127.0.0.1:1514 --enroll 127.0.0.1:1515 --agents 10000 --keys sim.keys";
+    muster simulate --nodes n1:1514,n2:1514,n3:1514 --enroll n1:1515,n2:1515,n3:1515 --agents 10000 --keys sim.keys";
+
+/// What `muster dev` listens on.
+const DEV_NODES: [&str; 3] = ["127.0.0.1:1514", "127.0.0.1:1524", "127.0.0.1:1534"];
+const DEV_ENROLLMENT: [&str; 3] = ["127.0.0.1:1515", "127.0.0.1:1525", "127.0.0.1:1535"];
 
 impl SimulateArgs {
     /// The configuration that all agents share.
@@ -98,7 +103,16 @@ impl SimulateArgs {
             retry: self.retry,
             ..Pace::real()
         };
-        AgentConfig { pace, ..AgentConfig::new(self.nodes.clone()) }
+        let nodes = if self.nodes.is_empty() { DEV_NODES.map(str::to_owned).to_vec() } else { self.nodes.clone() };
+        AgentConfig { pace, ..AgentConfig::new(nodes) }
+    }
+
+    /// Where agents enroll; empty if nodes were named and their enrollment ports were not.
+    pub(super) fn enrollment_servers(&self) -> Vec<String> {
+        if self.enroll.is_empty() && self.nodes.is_empty() {
+            return DEV_ENROLLMENT.map(str::to_owned).to_vec();
+        }
+        self.enroll.clone()
     }
 }
 
@@ -120,6 +134,18 @@ mod tests {
     }
 
     #[test]
+    fn without_nodes_the_cluster_of_muster_dev_is_meant() {
+        let parse = |line: &str| {
+            let matches = command().try_get_matches_from(line.split(' ')).unwrap();
+            SimulateArgs::from_arg_matches(&matches).unwrap()
+        };
+        let args = parse("simulate");
+        assert_eq!(args.agent_config().servers, DEV_NODES);
+        assert_eq!(args.enrollment_servers(), DEV_ENROLLMENT);
+        assert!(parse("simulate --nodes a:1").enrollment_servers().is_empty());
+    }
+
+    #[test]
     fn the_command_line_becomes_a_pace() {
         let line = "simulate --nodes a:1,b:2 --enroll a:3 --agents 7 --restart-gap 250ms --notify 1s";
         let matches = command().try_get_matches_from(line.split(' ')).unwrap();
@@ -127,6 +153,7 @@ mod tests {
         let config = args.agent_config();
         assert_eq!((args.agents, config.servers), (7, vec!["a:1".to_owned(), "b:2".to_owned()]));
         assert_eq!((config.pace.gap, config.pace.notify), (Duration::from_millis(250), Duration::from_secs(1)));
+        assert_eq!(args.enrollment_servers(), ["a:3"]);
         assert!(command().try_get_matches_from(["simulate", "--nodes", "a:1", "--notify", "1y"]).is_err());
     }
 }

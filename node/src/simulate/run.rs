@@ -110,10 +110,9 @@ async fn identities(
     if let Some(file) = args.keys.as_deref().filter(|file| file.exists()) {
         return read_keys(file, args.agents).map(Some);
     }
-    if args.enroll.is_empty() {
-        bail!("--enroll is needed: there are no identities yet");
-    }
-    let enroller = Enroller::new(args.enroll.clone()).with_password(args.password.clone());
+    let servers = args.enrollment_servers();
+    ensure!(!servers.is_empty(), "--enroll is needed with --nodes: there are no identities yet");
+    let enroller = Enroller::new(servers).with_password(args.password.clone());
     let prefix = args.name.clone().unwrap_or_else(|| format!("sim-{:06x}", rand::random::<u32>() >> 8));
     let names = (1..=args.agents).map(|number| format!("{prefix}-{number:05}"));
     let began = Instant::now();
