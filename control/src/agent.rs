@@ -2,14 +2,12 @@
 
 use minicbor::{Decode, Encode};
 
-use crate::ids::{AgentId, Epoch, Generation, LogIndex, NodeId};
+use crate::history::{History, Transition};
+use crate::ids::{AgentId, Epoch, LogIndex, NodeId};
 use crate::report::Report;
 use crate::shared::Shared;
 use crate::stamp::Stamp;
 use crate::text::{AgentName, ClientKey, GroupName, Label, RegisteredAddress};
-
-/// Longest history kept of one agent's owner and status.
-pub const HISTORY_LIMIT: usize = 8;
 
 /// The record of one agent.
 ///
@@ -52,20 +50,17 @@ pub struct Agent {
     /// The node of its newest session; stays after disconnection.
     #[n(11)]
     pub owner: Option<NodeId>,
-    /// When its last session ended; only while it is disconnected.
-    #[n(12)]
-    pub disconnected_at: Option<Stamp>,
     /// When it last sent a startup or a keepalive.
-    #[n(13)]
+    #[n(12)]
     pub last_keepalive: Option<Stamp>,
     /// What it told about itself so far.
-    #[n(14)]
+    #[n(13)]
     pub report: Shared<Report>,
-    /// The latest changes of owner and status, oldest first, at most [`HISTORY_LIMIT`].
-    #[n(15)]
-    pub history: Shared<Vec<Transition>>,
+    /// The latest changes of owner and status, oldest first, at most [`History::LIMIT`].
+    #[n(14)]
+    pub history: History,
     /// Where this record last changed.
-    #[n(16)]
+    #[n(15)]
     pub revision: LogIndex,
 }
 
@@ -78,18 +73,15 @@ pub struct Session {
     /// The owner.
     #[n(1)]
     pub node: NodeId,
-    /// The owner's incarnation: with the next one this session ends.
-    #[n(2)]
-    pub generation: Generation,
     /// When the session was opened.
-    #[n(3)]
+    #[n(2)]
     pub opened_at: Stamp,
     /// Address and port the agent came from.
-    #[n(4)]
+    #[n(3)]
     pub peer: Label,
     /// Whether the agent's process is known to have sent a keepalive, in this session or one it resumed from
     /// without a new startup. Needed to judge what `agent getstate` answers.
-    #[n(5)]
+    #[n(4)]
     pub kept_alive: bool,
 }
 
@@ -156,26 +148,6 @@ impl StatusCode {
     }
 }
 
-/// One change of an agent's owner or status.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct Transition {
-    /// The log index that brought it.
-    #[n(0)]
-    pub index: LogIndex,
-    /// When.
-    #[n(1)]
-    pub at: Stamp,
-    /// The status from then on.
-    #[n(2)]
-    pub status: Status,
-    /// The owner from then on.
-    #[n(3)]
-    pub owner: Option<NodeId>,
-    /// The newest epoch from then on.
-    #[n(4)]
-    pub epoch: Epoch,
-}
-
 impl Agent {
     /// Whether a session with this epoch is open.
     pub fn holds(&self, epoch: Epoch) -> bool {
@@ -187,19 +159,15 @@ impl Agent {
         self.session.as_ref().map(|session| session.node)
     }
 
+    /// When its last session ended, while no other is open.
+    pub fn disconnected_at(&self) -> Option<Stamp> {
+        self.history.last().filter(|last| last.status == Status::Disconnected).map(|last| last.at)
+    }
+
     /// Sets owner and status as of now, and remembers the change if it is one.
     pub(crate) fn transition(&mut self, index: LogIndex, at: Stamp, status: Status, code: StatusCode) {
         self.status = status;
         self.status_code = code;
-        self.disconnected_at = (status == Status::Disconnected).then_some(self.disconnected_at.unwrap_or(at));
-        let now = Transition { index, at, status, owner: self.owner, epoch: self.epoch };
-        let same = |last: &Transition| (last.status, last.owner, last.epoch) == (status, now.owner, now.epoch);
-        if !self.history.last().is_some_and(same) {
-            let history = self.history.make_mut();
-            if history.len() == HISTORY_LIMIT {
-                history.remove(0);
-            }
-            history.push(now);
-        }
+        self.history.remember(Transition { index, at, status, owner: self.owner, epoch: self.epoch });
     }
 }

@@ -7,6 +7,7 @@ use imbl::{OrdMap, OrdSet};
 use crate::agent::{Agent, Status};
 use crate::counters::Counters;
 use crate::ids::{AgentId, NodeId};
+use crate::pool::Pool;
 use crate::text::{AgentName, GroupName, RegisteredAddress};
 
 /// All registered agents, by id, name, address, group and session.
@@ -18,6 +19,7 @@ pub struct Agents {
     by_group: OrdMap<GroupName, OrdSet<AgentId>>,
     by_session: OrdMap<NodeId, OrdSet<AgentId>>,
     counters: Counters,
+    pool: Pool,
 }
 
 impl Agents {
@@ -81,8 +83,9 @@ impl Agents {
         &self.counters
     }
 
-    pub(crate) fn insert(&mut self, agent: Agent) {
+    pub(crate) fn insert(&mut self, mut agent: Agent) {
         let before = self.by_id.get(&agent.id).cloned();
+        self.pool.share(&mut agent, before.as_deref());
         self.reindex(before.as_deref(), Some(&agent));
         self.by_id.insert(agent.id, Arc::new(agent));
     }
@@ -92,6 +95,7 @@ impl Agents {
         let Some(before) = self.by_id.get(&id).cloned() else { return false };
         let mut agent = Agent::clone(&before);
         change(&mut agent);
+        self.pool.share(&mut agent, Some(&before));
         self.reindex(Some(&before), Some(&agent));
         self.by_id.insert(id, Arc::new(agent));
         true

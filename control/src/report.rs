@@ -3,7 +3,7 @@
 use minicbor::{Decode, Encode};
 
 use crate::shared::Shared;
-use crate::text::{Label, NodeName};
+use crate::text::Label;
 
 /// Version, system and sums of one agent, as far as it told them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
@@ -23,16 +23,16 @@ pub struct Report {
     /// Its own address as it sees it.
     #[n(4)]
     pub address: Option<Label>,
-    /// The node that took the report.
-    #[n(5)]
-    pub manager: Option<NodeName>,
     /// Its labels, one per line.
-    #[n(6)]
+    #[n(5)]
     pub labels: Option<Label>,
+    /// The uname line; apart from the system, since it names the host.
+    #[n(6)]
+    pub uname: Option<Label>,
 }
 
 /// The system an agent runs on; each field only if the agent told it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
 pub struct OperatingSystem {
     /// Such as `Debian GNU/Linux`.
     #[n(0)]
@@ -55,11 +55,8 @@ pub struct OperatingSystem {
     /// Such as `debian`, `windows`.
     #[n(6)]
     pub platform: Option<Label>,
-    /// The uname line.
-    #[n(7)]
-    pub uname: Option<Label>,
     /// Such as `x86_64`.
-    #[n(8)]
+    #[n(7)]
     pub arch: Option<Label>,
 }
 
@@ -73,9 +70,7 @@ impl Report {
         take(&mut self.merged_sum, &newer.merged_sum);
         take(&mut self.address, &newer.address);
         take(&mut self.labels, &newer.labels);
-        if newer.manager.is_some() {
-            self.manager.clone_from(&newer.manager);
-        }
+        take(&mut self.uname, &newer.uname);
         if *newer.os != OperatingSystem::default() {
             self.os = newer.os.clone();
         }

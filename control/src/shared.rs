@@ -7,13 +7,18 @@ use std::sync::Arc;
 use minicbor::{Decode, Decoder, Encode, Encoder, decode, encode};
 
 /// Reference-counted value that is stored like the value itself, so that copying a record copies no text.
-#[derive(Default, PartialEq, Eq)]
+#[derive(Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Shared<T>(Arc<T>);
 
 impl<T> Shared<T> {
     /// Shares `value` from now on.
     pub fn new(value: T) -> Self {
         Self(Arc::new(value))
+    }
+
+    /// Whether both are one and the same value in memory.
+    pub fn is_same(one: &Self, other: &Self) -> bool {
+        Arc::ptr_eq(&one.0, &other.0)
     }
 }
 

@@ -6,6 +6,7 @@ use crate::agent::{Agent, Status, StatusCode};
 use crate::change::{EnrollAgent, Force};
 use crate::control::{Control, Turn};
 use crate::event::{EndCause, Event};
+use crate::history::History;
 use crate::ids::{AgentId, Epoch};
 use crate::outcome::{Enrolled, Outcome, Refusal};
 use crate::report::Report;
@@ -95,10 +96,9 @@ fn new_agent(id: AgentId, enroll: &EnrollAgent, turn: &Turn) -> Agent {
         status: Status::NeverConnected,
         status_code: StatusCode::None,
         owner: None,
-        disconnected_at: None,
         last_keepalive: None,
         report: Shared::new(Report::default()),
-        history: Shared::new(Vec::new()),
+        history: History::default(),
         revision: turn.index,
     }
 }
@@ -113,7 +113,7 @@ fn gives_way(agent: &Agent, enroll: &EnrollAgent, now: Stamp) -> bool {
     if *enabled && same_peer && agent.status == Status::NeverConnected {
         return true;
     }
-    let long_gone = disconnected_for.is_none_or(|span| match (agent.status, agent.disconnected_at) {
+    let long_gone = disconnected_for.is_none_or(|span| match (agent.status, agent.disconnected_at()) {
         (Status::NeverConnected, _) => true,
         (_, Some(at)) => now.since(at) >= span,
         (_, None) => false,

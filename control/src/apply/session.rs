@@ -44,14 +44,8 @@ impl Control {
             let (node, epoch) = (old.node, old.epoch);
             turn.events.push(Event::SessionEnded { agent: new.agent, node, epoch, cause: EndCause::Superseded });
         }
-        let session = Session {
-            epoch,
-            node: open.node,
-            generation: open.generation,
-            opened_at: turn.now,
-            peer: new.peer.clone(),
-            kept_alive: false,
-        };
+        let session =
+            Session { epoch, node: open.node, opened_at: turn.now, peer: new.peer.clone(), kept_alive: false };
         self.agents.update(new.agent, |agent| {
             agent.epoch = epoch;
             agent.session = Some(Shared::new(session));
@@ -252,7 +246,7 @@ mod tests {
             script.connect(agent, 1 + turn % 2);
         }
         let history = script.agent(agent).history.clone();
-        assert_eq!(history.len(), crate::agent::HISTORY_LIMIT);
+        assert_eq!(history.len(), crate::history::History::LIMIT);
         assert!(history.is_sorted_by_key(|transition| transition.index));
         assert_eq!(history.last().expect("it is full").owner, Some(node(2)));
     }
