@@ -73,9 +73,9 @@ impl Keepalive {
 pub struct KeepaliveText<'a> {
     /// System with the bracket behind it: `Linux |web-01 |6.1 |#1 SMP |x86_64 [Debian GNU/Linux|debian: 12 (bookworm)]`.
     pub uname: Cow<'a, str>,
-    /// `v4.14.9`.
-    pub version: &'a str,
-    /// MD5 of `agent.conf`, if there is one.
+    /// `v4.14.9`; `None` for a report that tells no product.
+    pub version: Option<&'a str>,
+    /// MD5 of `agent.conf`, if there is one; told behind the version only.
     pub config_sum: Option<&'a str>,
     /// Lines such as `"env":prod`.
     pub labels: &'a [&'a str],
@@ -88,10 +88,13 @@ pub struct KeepaliveText<'a> {
 impl KeepaliveText<'_> {
     /// The text behind `#!-`.
     pub fn to_body(&self) -> Vec<u8> {
-        let mut body = format!("{} - Wazuh {}", self.uname, self.version);
+        let mut body = self.uname.clone().into_owned();
         let mut add = |text: &[&str]| text.iter().for_each(|text| body.push_str(text));
-        if let Some(sum) = self.config_sum {
-            add(&[" / ", sum]);
+        if let Some(version) = self.version {
+            add(&[" - Wazuh ", version]);
+            if let Some(sum) = self.config_sum {
+                add(&[" / ", sum]);
+            }
         }
         add(&["\n"]);
         for label in self.labels {
@@ -142,7 +145,7 @@ mod tests {
             uname:
                 "Linux |vm |6.18.44-fc-v595 |#1 SMP PREEMPT_DYNAMIC @0 |x86_64 [Debian GNU/Linux|debian: 12 (bookworm)]"
                     .into(),
-            version: "v4.14.7",
+            version: Some("v4.14.7"),
             config_sum: Some("e9ecf2c895ac8341c7cbe4ad3d64474f"),
             labels: &["\"env\":prod", "!\"sec\":x y"],
             merged_sum: Some("2cd16bfcb7ef031801abf33bcf25a5d4"),
@@ -154,6 +157,15 @@ mod tests {
              v4.14.7 / e9ecf2c895ac8341c7cbe4ad3d64474f\n\"env\":prod\n!\"sec\":x y\n2cd16bfcb7ef031801abf33bcf25a5d4 \
              merged.mg\n#\"_agent_ip\":127.0.0.1\n"
         );
+    }
+
+    #[test]
+    fn a_text_without_a_version_is_valid_and_tells_none() {
+        let uname = "Linux |vm |6.1 |#1 SMP |x86_64 [Debian|debian: 12]".into();
+        let text =
+            KeepaliveText { uname, version: None, config_sum: None, labels: &[], merged_sum: None, agent_ip: None };
+        let keepalive = Keepalive::parse(&text.to_body()).unwrap();
+        assert_eq!((keepalive.version, keepalive.merged_sum.as_deref()), (None, Some("x")));
     }
 
     proptest! {

@@ -11,7 +11,7 @@ pub struct AgentConfig {
     pub servers: Vec<String>,
     /// Times of the agent.
     pub pace: Pace,
-    /// Version told at startup and in keepalives, such as `v4.14.7`; `None` tells none, as agents before 4.6 at startup.
+    /// Version told at startup and in keepalives, such as `v4.14.7`; `None` tells none in either.
     pub version: Option<String>,
     /// Cipher of the secure channel.
     pub method: Method,

@@ -67,7 +67,7 @@ pub(super) fn keepalive_body(name: &str, version: Option<&str>, address: Option<
              (bookworm)]"
         )
         .into(),
-        version: version.unwrap_or("v4.5.4"),
+        version,
         config_sum: None,
         labels: &[],
         merged_sum: None,
