@@ -92,11 +92,13 @@ impl fmt::Display for ClusterId {
 /// Times and sizes. The defaults are for a LAN and survive stalls of the disk of some hundred milliseconds.
 #[derive(Clone, Debug)]
 pub struct Tuning {
-    /// How often the leader shows that it lives. Default 150 ms.
+    /// How often the leader shows that it lives. Default 100 ms.
     pub heartbeat: Duration,
-    /// A follower that hears nothing for a random time between this ... Default 900 ms.
+    /// A follower that has heard nothing for `election_max`, which is the leader lease, waits for a random time
+    /// between `election_min` and `election_max` more and stands for election then: with the defaults 0.9 to 1.2 s
+    /// after the last heartbeat. Default 300 ms; more than 2.5 heartbeats.
     pub election_min: Duration,
-    /// ... and this stands for election. Also the time for which a leader without a quorum goes on. Default 1500 ms.
+    /// See there. Also the time for which a leader without a quorum goes on accepting changes. Default 600 ms.
     pub election_max: Duration,
     /// How long [`Replica::propose`](crate::Replica::propose) tries. Default 8 s. The state machine remembers
     /// change ids for 60 s, so it must stay well below that.
@@ -122,9 +124,9 @@ pub struct Tuning {
 impl Default for Tuning {
     fn default() -> Self {
         Self {
-            heartbeat: Duration::from_millis(150),
-            election_min: Duration::from_millis(900),
-            election_max: Duration::from_millis(1500),
+            heartbeat: Duration::from_millis(100),
+            election_min: Duration::from_millis(300),
+            election_max: Duration::from_millis(600),
             propose_deadline: Duration::from_secs(8),
             read_deadline: Duration::from_secs(5),
             proposals_in_flight: 8192,

@@ -117,6 +117,12 @@ pub enum StartError {
         /// The node.
         node_id: NodeId,
     },
+    /// The disk is empty, and the cluster exists without this node.
+    #[error("node {node_id} is not a member of the cluster, which exists already")]
+    NotAMember {
+        /// The node.
+        node_id: NodeId,
+    },
     /// Log, vote or snapshot on the disk are damaged or incomplete.
     #[error("the data directory is damaged, the node must be replaced: {0}")]
     Damaged(String),

@@ -3,12 +3,28 @@
 //! The door is [`Replica`]: propose changes, read views, follow notices. What lies behind it (openraft,
 //! RocksDB, gRPC) does not show through it.
 
+mod bootstrap;
 mod config;
+mod convert;
 mod counters;
+mod disk;
+mod envelope;
 mod error;
+mod fatal;
+mod machine;
 mod notices;
+mod peer;
+mod proposer;
+mod proto;
+mod reads;
 mod replica;
+mod settings;
+mod standing;
+mod start;
 mod status;
+mod store;
+mod ticker;
+mod types;
 mod view;
 
 pub use config::{ClusterId, MemberConfig, NotAClusterId, PeerTls, ReplicaConfig, Tuning};

@@ -1,0 +1,69 @@
+//! openraft's settings.
+
+use std::time::Duration;
+
+use openraft::{Config, SnapshotPolicy};
+
+use crate::config::{ReplicaConfig, Tuning};
+use crate::error::StartError;
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Checks what contradicts itself in a configuration, before anything is opened.
+pub(crate) fn validate(config: &ReplicaConfig) -> Result<(), StartError> {
+    let refuse = |reason: String| Err(StartError::Config(reason));
+    let mut ids: Vec<_> = config.members.iter().map(|member| member.node_id).collect();
+    ids.sort_unstable();
+    if let Some(twice) = ids.windows(2).find(|pair| pair[0] == pair[1]) {
+        return refuse(format!("node {} is listed twice among the members", twice[0]));
+    }
+    if !ids.contains(&config.node_id) {
+        return refuse(format!("node {} is not among the members", config.node_id));
+    }
+    if ids.first().is_some_and(|id| id.get() == 0) {
+        return refuse("node ids begin at 1".to_owned());
+    }
+    let Tuning { heartbeat, election_min, election_max, change_bytes, .. } = config.tuning;
+    if heartbeat * 5 / 2 >= election_min || election_min >= election_max {
+        return refuse(format!(
+            "2.5 heartbeats must be less than election_min, and that less than election_max: \
+             {heartbeat:?}, {election_min:?}, {election_max:?}"
+        ));
+    }
+    if change_bytes > crate::peer::MESSAGE_BYTES_MAX / 2 {
+        return refuse(format!("change_bytes may be {} at most", crate::peer::MESSAGE_BYTES_MAX / 2));
+    }
+    Ok(())
+}
+
+/// The settings for a configuration.
+pub(crate) fn settings(config: &ReplicaConfig) -> Result<Config, StartError> {
+    let tuning = &config.tuning;
+    let election_max = millis(tuning.election_max);
+    let settings = Config {
+        cluster_name: config.cluster_id.to_string(),
+        heartbeat_interval: millis(tuning.heartbeat),
+        // A heartbeat is spared where replication has just shown the same.
+        heartbeat_min_interval: Some(millis(tuning.heartbeat)),
+        election_timeout_min: millis(tuning.election_min),
+        election_timeout_max: election_max,
+        max_payload_entries: 1024,
+        max_append_entries: Some(4096),
+        // A follower gets entries as long as there are any: a snapshot costs more than any number of them.
+        replication_lag_threshold: u64::MAX / 2,
+        snapshot_policy: SnapshotPolicy::Never, // by bytes of log instead, see `Published`
+        max_in_snapshot_log_to_keep: tuning.logs_to_keep,
+        purge_batch_size: (tuning.logs_to_keep / 16).clamp(1, 4096),
+        api_channel_size: Some(8192),
+        enable_pre_vote: Some(true),
+        // A restarted leader must be elected again: its state machine may be behind what it served.
+        enable_leader_restore: Some(false),
+        allow_log_reversion: None,
+        quorum_loss_probe_interval: Some(election_max * 3),
+        broadcast_submitted_on_append: Some(true),
+        ..Config::default()
+    };
+    settings.validate().map_err(|error| StartError::Config(error.to_string()))
+}

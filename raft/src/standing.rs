@@ -1,0 +1,85 @@
+//! How this node stands in the group: who leads, who is a member, whether the leader was heard of.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use muster_control::NodeId;
+use openraft::async_runtime::WatchReceiver;
+use openraft::alias::WatchReceiverOf;
+use openraft::metrics::RaftServerMetrics;
+use tokio::sync::watch;
+
+use crate::types::{Membership, Peer, Raft, TypeConfig};
+
+/// The leader of a term, as far as this node knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Leading {
+    pub(crate) term: u64,
+    pub(crate) leader: Option<NodeId>,
+}
+
+/// Shared knowledge about the group. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Standing {
+    me: NodeId,
+    metrics: WatchReceiverOf<TypeConfig, RaftServerMetrics<TypeConfig>>,
+    leading: watch::Receiver<Leading>,
+    heard: Arc<Mutex<Option<(NodeId, Instant)>>>,
+}
+
+impl Standing {
+    /// Follows a replica until it stops. Spawns a task.
+    pub(crate) fn follow(raft: &Raft, me: NodeId) -> Self {
+        let metrics = raft.server_metrics();
+        let (sender, leading) = watch::channel(leading_in(&metrics.borrow_watched()));
+        let mut changes = metrics.clone();
+        let this = Self { me, metrics, leading, heard: Arc::default() };
+        let heard = this.clone();
+        tokio::spawn(async move {
+            while changes.changed().await.is_ok() {
+                let now = leading_in(&changes.borrow_watched());
+                if now != *sender.borrow()
+                    && let Some(leader) = now.leader
+                {
+                    heard.heard_from(leader); // before anyone who waits for a leader asks
+                }
+                sender.send_if_modified(|before| std::mem::replace(before, now) != now);
+            }
+        });
+        this
+    }
+
+    pub(crate) fn me(&self) -> NodeId {
+        self.me
+    }
+
+    /// Who leads; changes can be waited for.
+    pub(crate) fn leading(&self) -> watch::Receiver<Leading> {
+        self.leading.clone()
+    }
+
+    /// The newest membership in the log of this node, committed or not; empty before the bootstrap.
+    pub(crate) fn members(&self) -> Membership {
+        self.metrics.borrow_watched().membership_config.membership().clone()
+    }
+
+    /// A member by its id.
+    pub(crate) fn member(&self, node: NodeId) -> Option<Peer> {
+        self.metrics.borrow_watched().membership_config.get_node(&node.get()).cloned()
+    }
+
+    /// Notes that a node showed itself as the leader.
+    pub(crate) fn heard_from(&self, leader: NodeId) {
+        *self.heard.lock().expect("nothing panics under this lock") = Some((leader, Instant::now()));
+    }
+
+    /// Whether a node showed itself as the leader within the last `span`.
+    pub(crate) fn has_heard_from(&self, leader: NodeId, span: Duration) -> bool {
+        let heard = *self.heard.lock().expect("nothing panics under this lock");
+        heard.is_some_and(|(node, at)| node == leader && at.elapsed() <= span)
+    }
+}
+
+fn leading_in(metrics: &RaftServerMetrics<TypeConfig>) -> Leading {
+    Leading { term: metrics.vote.leader_id.term, leader: metrics.current_leader.map(NodeId::new) }
+}
