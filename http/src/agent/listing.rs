@@ -1,0 +1,291 @@
+//! Lists of agents: filtered, searched, sorted, cut to a page, written.
+
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+
+use muster_control::{Agent, AgentId, Control, GroupName};
+use muster_raft::View;
+
+use super::field::{Field, Fields};
+use super::filter::Filter;
+use super::row::{Item, Manager, Row, Value};
+use crate::code::Code;
+use crate::envelope::{Failures, Items, Sequence, Words};
+use crate::list::{List, Overflow, Page, Search, Sort, first_in_order};
+use crate::params::AgentList;
+use crate::problem::Problem;
+use crate::query::Query;
+use crate::reply::Reply;
+
+/// What a client asks of a list of agents.
+#[derive(Clone, Debug)]
+pub(crate) struct AgentParams {
+    /// Conditions on the agents.
+    pub(crate) filter: Filter,
+    /// What is common to all lists.
+    pub(crate) list: List<Field>,
+}
+
+impl AgentParams {
+    /// Takes the common parameters of lists of agents.
+    ///
+    /// # Errors
+    /// When one is refused.
+    pub(crate) fn take(query: &mut Query, filter: Filter) -> Result<Self, Problem> {
+        Ok(Self { filter, list: List::take(query, Overflow::Refused, Field::named, Field::named)? })
+    }
+}
+
+impl AgentParams {
+    /// How many agents have to be looked at for the answer, at most.
+    pub(crate) fn cost(&self, source: &Source, control: &Control) -> usize {
+        let list = &self.list;
+        let is_plain = list.sort.is_none() && list.search.is_none() && !list.distinct && self.filter.is_empty();
+        match source {
+            Source::All if is_plain => list.page.end().min(control.agents().len()),
+            Source::All => control.agents().len(),
+            Source::Listed(ids) => ids.ids.len(),
+            Source::Group(name) => control.agents().group_len(name),
+        }
+    }
+}
+
+/// From which agents a list is made.
+#[derive(Clone, Debug)]
+pub(crate) enum Source {
+    /// All, agent 000 included.
+    All,
+    /// These; each one that does not exist is reported.
+    Listed(AgentList),
+    /// The members of a group.
+    Group(GroupName),
+}
+
+const WORDS: Words = Words {
+    all: "All selected agents information was returned",
+    some: "Some agents information was not returned",
+    none: "No agents information was returned",
+};
+
+/// Answers a list of agents.
+///
+/// # Errors
+/// When the answer cannot be written.
+pub(crate) fn list(view: &View, source: &Source, params: &AgentParams) -> Result<Reply, Problem> {
+    let control = &view.control;
+    let manager = Manager::of(control);
+    let mut failures = Failures::default();
+    let AgentParams { filter, list } = params;
+    let now = control.clock();
+    let wanted = |row: &Row<'_>| {
+        filter.accepts(row, now) && list.search.as_ref().is_none_or(|search| search.keeps(is_found(search, row)))
+    };
+    let fields = match (&list.select, list.distinct) {
+        (None, _) => Fields::ALL,
+        (Some(fields), true) => Fields::of(fields),
+        (Some(fields), false) => Fields::of(fields).with(Field::Id),
+    };
+    let manager_row = manager.as_ref().map(Row::Manager);
+    let (rows, total) = match source {
+        Source::All => {
+            let all = || manager_row.into_iter().chain(control.agents().iter().map(|agent| Row::Agent(agent, control)));
+            if let (None, None, false, Some(count)) = (&list.sort, &list.search, list.distinct, filter.count(control)) {
+                // Nothing has to be looked at but the page.
+                let has_manager = manager_row.is_some_and(|row| wanted(&row));
+                let rows = if filter.has_statuses() {
+                    list.page.of(all().filter(|row| wanted(row))).collect()
+                } else {
+                    list.page.of(all()).collect()
+                };
+                (rows, count + usize::from(has_manager))
+            } else {
+                select(all().filter(|row| wanted(row)), list)
+            }
+        }
+        Source::Listed(ids) => {
+            let mut rows = Vec::with_capacity(ids.ids.len());
+            for id in &ids.ids {
+                match (*id == AgentId::MANAGER, control.agents().get(*id)) {
+                    (true, _) => rows.extend(manager_row),
+                    (false, Some(agent)) => rows.push(Row::Agent(agent, control)),
+                    (false, None) => failures.add(Code::UnknownAgent, id),
+                }
+            }
+            ids.beyond.iter().for_each(|id| failures.add(Code::UnknownAgent, id));
+            select(rows.into_iter().filter(|row| wanted(row)), list)
+        }
+        Source::Group(name) => {
+            let members = control.agents().in_group(name).filter_map(|id| control.agents().get(id));
+            select(members.map(|agent| Row::Agent(agent, control)).filter(|row| wanted(row)), list)
+        }
+    };
+    let items = Sequence(rows.iter().map(|row| Item { row: *row, fields }));
+    Reply::json(view.index, &Items::new(items, total, &failures, WORDS))
+}
+
+/// The rows of the page, and how many there are in all.
+fn select<'a>(rows: impl Iterator<Item = Row<'a>>, list: &List<Field>) -> (Vec<Row<'a>>, usize) {
+    if list.distinct {
+        return distinct(rows, list);
+    }
+    let Some(sort) = &list.sort else {
+        return page_of(rows, list.page);
+    };
+    let (ordered, total) = in_order(rows, sort, list.page.end());
+    (list.page.of(ordered.into_iter()).collect(), total)
+}
+
+/// Cuts a page out of rows that are in order, and counts them all.
+fn page_of<'a>(rows: impl Iterator<Item = Row<'a>>, page: Page) -> (Vec<Row<'a>>, usize) {
+    let (mut kept, mut total) = (Vec::new(), 0);
+    for row in rows {
+        if total >= page.offset && kept.len() < page.limit {
+            kept.push(row);
+        }
+        total += 1;
+    }
+    (kept, total)
+}
+
+/// The first `count` rows in the order asked for, and how many there are in all.
+fn in_order<'a>(rows: impl Iterator<Item = Row<'a>>, sort: &Sort<Field>, count: usize) -> (Vec<Row<'a>>, usize) {
+    let (first, others) = (sort.fields[0], &sort.fields[1..]);
+    let keyed = rows.map(|row| (Key::of(&row, first), row));
+    let (ordered, total) = first_in_order(keyed, count, |(left_key, left), (right_key, right)| {
+        let by_others = || {
+            let orders = others.iter().map(|field| Key::of(left, *field).cmp(&Key::of(right, *field)));
+            orders.fold(Ordering::Equal, Ordering::then)
+        };
+        let order = left_key.cmp(right_key).then_with(by_others);
+        let order = if sort.descending { order.reverse() } else { order };
+        order.then_with(|| left.id().cmp(&right.id()))
+    });
+    (ordered.into_iter().map(|(_, row)| row).collect(), total)
+}
+
+/// One row for each combination of the selected fields that has no gap, and how many combinations there are.
+fn distinct<'a>(rows: impl Iterator<Item = Row<'a>>, list: &List<Field>) -> (Vec<Row<'a>>, usize) {
+    let fields: &[Field] = list.select.as_deref().unwrap_or(Field::ALL);
+    let (ordered, _) = match &list.sort {
+        Some(sort) => in_order(rows, sort, usize::MAX / 2),
+        None => page_of(rows, Page { offset: 0, limit: usize::MAX }),
+    };
+    let mut known = BTreeSet::new();
+    let unlike = ordered.into_iter().filter(|row| {
+        let keys: Vec<Key<'a>> = fields.iter().map(|field| Key::exact(row.value(*field))).collect();
+        !keys.contains(&Key::Missing) && known.insert(keys)
+    });
+    page_of(unlike, list.page)
+}
+
+/// What rows are compared by: made once for each row, so that comparing follows as few references as it can.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Key<'a> {
+    Missing,
+    Number(u64),
+    /// A version, by its numbers before its text.
+    Version([u32; 3], &'a str),
+    /// The first eight bytes as a number, then all of them.
+    Text(u64, &'a str),
+    Groups(&'a [GroupName]),
+}
+
+impl<'a> Key<'a> {
+    fn of(row: &Row<'a>, field: Field) -> Self {
+        match (field, row.value(field)) {
+            (Field::Version, Value::Text(text)) => Self::Version(numbers(text), text),
+            (Field::OsVersion, Value::Text(text)) => {
+                let [major, minor, _] = numbers(text);
+                Self::Version([major, minor, 0], text)
+            }
+            (_, value) => Self::exact(value),
+        }
+    }
+
+    fn exact(value: Value<'a>) -> Self {
+        match value {
+            Value::Missing => Self::Missing,
+            Value::Id(id) => Self::Number(id.get().into()),
+            Value::Number(number) => Self::Number(number.into()),
+            Value::At(stamp) => Self::Number(stamp.as_secs()),
+            Value::Text(text) => Self::Text(prefix(text), text),
+            Value::Groups(names) => Self::Groups(names),
+        }
+    }
+}
+
+fn prefix(text: &str) -> u64 {
+    let mut bytes = [0; 8];
+    let length = text.len().min(8);
+    bytes[..length].copy_from_slice(&text.as_bytes()[..length]);
+    u64::from_be_bytes(bytes)
+}
+
+/// The first three numbers in a version such as `Wazuh v4.14.7` or `18.04.6 LTS`; zero for each that is not there.
+fn numbers(version: &str) -> [u32; 3] {
+    let start = version.find(|c: char| c.is_ascii_digit()).unwrap_or(version.len());
+    let mut parts = version[start..].split('.').map(|part| {
+        let digits = part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len());
+        part[..digits].parse().unwrap_or(0)
+    });
+    std::array::from_fn(|_| parts.next().unwrap_or(0))
+}
+
+/// Whether any field of an agent contains the text. The secret is no field.
+fn is_found(search: &Search, row: &Row<'_>) -> bool {
+    Field::ALL.iter().any(|field| match row.value(*field) {
+        Value::Missing => false,
+        Value::Id(id) => search.number() == Some(id.get().into()),
+        Value::Number(number) => search.is_in(&number.to_string()),
+        Value::At(stamp) => search.is_in(&stamp.as_secs().to_string()),
+        Value::Text(text) => search.is_in(text),
+        Value::Groups(names) => search.is_in(&joined(names)),
+    })
+}
+
+fn joined(names: &[GroupName]) -> String {
+    names.iter().map(GroupName::as_str).collect::<Vec<_>>().join(",")
+}
+
+/// The agents among `agents` that meet the conditions, and those that do not.
+pub(crate) fn split<'a>(
+    control: &'a Control,
+    agents: impl Iterator<Item = &'a Agent>,
+    filter: &Filter,
+) -> (Vec<AgentId>, Vec<AgentId>) {
+    let now = control.clock();
+    agents.map(|agent| (agent.id, filter.accepts(&Row::Agent(agent, control), now))).fold(
+        (Vec::new(), Vec::new()),
+        |(mut met, mut unmet), (id, accepted)| {
+            if accepted {
+                met.push(id)
+            } else {
+                unmet.push(id)
+            }
+            (met, unmet)
+        },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn versions_are_ordered_by_their_numbers() {
+        assert_eq!(numbers("Wazuh v4.14.7"), [4, 14, 7]);
+        assert_eq!(numbers("18.04.6 LTS"), [18, 4, 6]);
+        assert_eq!(numbers("12"), [12, 0, 0]);
+        assert_eq!(numbers("rolling"), [0, 0, 0]);
+    }
+
+    proptest! {
+        #[test]
+        fn texts_are_ordered_by_their_bytes(left in "\\PC{0,12}", right in "\\PC{0,12}") {
+            let order = Key::exact(Value::Text(&left)).cmp(&Key::exact(Value::Text(&right)));
+            prop_assert_eq!(order, left.as_bytes().cmp(right.as_bytes()));
+        }
+    }
+}

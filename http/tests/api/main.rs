@@ -1,0 +1,12 @@
+//! The API of a real node, driven by a real client: each operation against the contract and the recorded samples.
+
+mod agents;
+mod cluster;
+mod commands;
+mod conventions;
+mod groups;
+mod limits;
+mod native;
+mod sample;
+mod server;
+mod session;

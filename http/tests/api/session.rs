@@ -1,0 +1,121 @@
+//! Tokens: getting them, showing them, losing them.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use muster_http::{ApiConfig, generate_signing_key};
+use serde_json::{Value, json};
+
+use crate::sample::assert_like;
+use crate::server::{Answer, Server, USER, config};
+
+const LOGIN: &str = "/security/user/authenticate";
+
+async fn try_log_in(server: &Server, user: &str, password: &str) -> Answer {
+    Answer::of(server.bare("POST", LOGIN).basic_auth(user, Some(password))).await
+}
+
+async fn agents_with(server: &Server, authorization: &str) -> Answer {
+    Answer::of(server.bare("GET", "/agents").header("authorization", authorization)).await
+}
+
+fn claims(token: &str) -> Value {
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap()).unwrap()
+}
+
+/// A token under the cluster's own key that says what it likes.
+fn forged(server: &Server, claims: &Value) -> String {
+    let key = server.replica.view().control.signing_key().unwrap().pkcs8.clone();
+    jsonwebtoken::encode(&Header::new(Algorithm::ES256), claims, &EncodingKey::from_ec_der(&key)).unwrap()
+}
+
+#[tokio::test]
+async fn all_three_ways_to_log_in_are_answered_like_the_reference() {
+    let server = Server::start().await;
+    assert_like("authenticate_post_ok", &try_log_in(&server, USER.0, USER.1).await, &[]);
+    let get = Answer::of(server.bare("GET", LOGIN).basic_auth(USER.0, Some(USER.1))).await;
+    assert_like("authenticate_get_deprecated", &get, &[]);
+    let raw = server.bare("POST", &format!("{LOGIN}?raw=true")).basic_auth(USER.0, Some(USER.1));
+    assert_like("authenticate_raw", &Answer::of(raw).await, &[]);
+    let unknown = server.bare("POST", &format!("{LOGIN}?pretty=true")).basic_auth(USER.0, Some(USER.1));
+    assert_eq!(Answer::of(unknown).await.status, 400);
+}
+
+#[tokio::test]
+async fn wrong_password_unknown_user_and_no_credentials_are_answered_alike() {
+    let server = Server::start().await;
+    let wrong = try_log_in(&server, USER.0, "wrong").await;
+    assert_like("authenticate_bad_password", &wrong, &[]);
+    assert_eq!(try_log_in(&server, "nobody", USER.1).await.text, wrong.text);
+    assert_eq!(Answer::of(server.bare("POST", LOGIN)).await.text, wrong.text);
+    assert_eq!(Answer::of(server.bare("POST", LOGIN).bearer_auth(&server.token)).await.text, wrong.text);
+}
+
+#[tokio::test]
+async fn a_request_without_a_good_token_is_refused() {
+    let server = Server::start().await;
+    assert_like("no_token", &Answer::of(server.bare("GET", "/agents")).await, &[]);
+    let good = claims(&server.token);
+    let with = |changes: Value| {
+        let mut claims = good.clone();
+        claims.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        format!("Bearer {}", forged(&server, &claims))
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    assert_eq!(agents_with(&server, &with(json!({}))).await.status, 200);
+    let payload = server.token.split('.').nth(1).unwrap();
+    let none = URL_SAFE_NO_PAD.encode(r#"{"alg":"none","typ":"JWT"}"#);
+    let other_key = {
+        let key = EncodingKey::from_ec_der(&generate_signing_key().unwrap().pkcs8);
+        jsonwebtoken::encode(&Header::new(Algorithm::ES256), &good, &key).unwrap()
+    };
+    for authorization in [
+        "Bearer".to_owned(),
+        "Bearer ".to_owned(),
+        "Bearer x".to_owned(),
+        server.token.clone(),
+        format!("Token {}", server.token),
+        format!("Bearer {} ", &server.token[..server.token.len() - 2]),
+        format!("Bearer {none}.{payload}."),
+        format!("Bearer {other_key}"),
+        with(json!({"nbf": now - 1000, "exp": now - 100})),
+        with(json!({"exp": now + 1_000_000})),
+        with(json!({"sub": "nobody"})),
+        with(json!({"iss": "somebody"})),
+        with(json!({"aud": "something"})),
+        with(json!({"rbac_mode": "black"})),
+        with(json!({"rbac_roles": [1, 2]})),
+    ] {
+        let answer = agents_with(&server, &authorization).await;
+        assert_like("bad_token", &answer, &[]);
+    }
+}
+
+#[tokio::test]
+async fn logging_out_kills_the_tokens_of_the_user_at_once_and_of_nobody_else() {
+    let server = Server::start().await;
+    let (second, other) = (server.log_in(USER.0).await, server.log_in("other").await);
+    assert_eq!(agents_with(&server, &format!("Bearer {second}")).await.status, 200);
+    assert_like("logout", &server.send("DELETE /security/user/authenticate").await, &[]);
+    for dead in [&server.token, &second] {
+        assert_eq!(agents_with(&server, &format!("Bearer {dead}")).await.status, 401);
+    }
+    assert_eq!(agents_with(&server, &format!("Bearer {other}")).await.status, 200);
+    // A login in the same second gives a token that works, and that was issued after the revocation.
+    let third = server.log_in(USER.0).await;
+    assert_eq!(agents_with(&server, &format!("Bearer {third}")).await.status, 200);
+    let revoked = server.replica.view().control.user(&USER.0.parse().unwrap()).unwrap().revoked_at.unwrap();
+    assert!(claims(&third)["nbf"].as_u64().unwrap() > revoked.as_secs());
+}
+
+#[tokio::test]
+async fn an_address_is_blocked_after_too_many_failed_logins_for_the_right_password_too() {
+    let server = Server::start_with(ApiConfig { failed_logins: 3, ..config() }).await;
+    for _ in 0..3 {
+        assert_eq!(try_log_in(&server, USER.0, "wrong").await.status, 401);
+    }
+    assert_like("login_throttled", &try_log_in(&server, USER.0, USER.1).await, &[]);
+    assert_eq!(server.send("GET /agents").await.status, 200);
+}
