@@ -43,6 +43,8 @@ struct State {
     committed: Option<LogId>,
     purged: Option<LogId>,
     last: Option<LogId>,
+    /// Index of the first entry, or of the next one if there is none.
+    first: u64,
 }
 
 impl LogStore {
@@ -59,6 +61,7 @@ impl LogStore {
     ) -> io::Result<Self> {
         let Found { vote, committed, purged, last } = check(&database, snapshot)?;
         let next = last.map_or(0, |last| last.index + 1);
+        let first = purged.map_or(0, |purged| purged.index + 1);
         let tail = Arc::new(Mutex::new(Tail::new(next, tail_bytes)));
         let (writes, receiver) = mpsc::channel();
         let writer = Writer {
@@ -72,7 +75,7 @@ impl LogStore {
         Ok(Self {
             database,
             tail,
-            state: Arc::new(Mutex::new(State { vote, committed, purged, last })),
+            state: Arc::new(Mutex::new(State { vote, committed, purged, last, first })),
             writes,
             writer: Arc::new(Mutex::new(Some(thread))),
             fatal,
@@ -123,7 +126,7 @@ impl LogStore {
     /// The entries of a range that the log has: all of them, or the first ones up to about `limit_bytes`.
     async fn read(&self, range: Range<u64>, limit_bytes: Option<usize>) -> io::Result<Vec<Entry>> {
         let limit = limit_bytes.unwrap_or(usize::MAX);
-        let first = self.state().purged.map_or(0, |purged| purged.index + 1);
+        let first = self.state().first;
         let range = range.start.max(first)..range.end;
         let (on_disk, mut in_memory) = {
             let tail = self.tail();
@@ -153,7 +156,7 @@ impl LogStore {
     /// The first entry must be the one asked for, unless it was purged meanwhile.
     fn check_start(&self, start: u64, entries: &[Entry]) -> io::Result<()> {
         let found = entries.first().map(|first| first.log_id.index);
-        let first = self.state().purged.map_or(0, |purged| purged.index + 1);
+        let first = self.state().first;
         if found == Some(start) || start < first { Ok(()) } else { Err(missing(start)) }
     }
 }
@@ -258,7 +261,14 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     {
         let entries: Vec<Entry> = entries.into_iter().collect();
         {
+            let mut state = self.state();
             let mut tail = self.tail();
+            if let (None, Some(first)) = (state.last, entries.first()) {
+                // Real logs begin at 0, and the check at the next start insists on it; openraft's suite of the
+                // storage contract begins them anywhere.
+                state.first = first.log_id.index;
+                tail.begin_at(first.log_id.index);
+            }
             for entry in &entries {
                 tail.append(entry.clone())?;
             }
@@ -274,15 +284,16 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     async fn truncate_after(&mut self, last_log_id: Option<LogId>) -> io::Result<()> {
         let from = last_log_id.map_or(0, |last| last.index + 1);
         let to = {
+            let mut state = self.state();
             let mut tail = self.tail();
             let end = tail.next();
+            if from >= end {
+                return Ok(());
+            }
             tail.truncate(from);
+            state.last = last_log_id.max(state.purged);
             end
         };
-        {
-            let mut state = self.state();
-            state.last = last_log_id.max(state.purged);
-        }
         self.write_and_wait(|done| Write::Truncate { from, to, done }).await
     }
 
@@ -292,7 +303,8 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             if Some(log_id) <= state.purged {
                 return Ok(());
             }
-            let from = state.purged.map_or(0, |purged| purged.index + 1);
+            let from = state.first;
+            state.first = log_id.index + 1;
             state.purged = Some(log_id);
             state.last = state.last.max(Some(log_id));
             from

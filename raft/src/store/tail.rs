@@ -35,6 +35,12 @@ impl Tail {
         self.next - self.entries.len() as u64
     }
 
+    /// Lets an empty log begin at `index`.
+    pub(crate) fn begin_at(&mut self, index: u64) {
+        self.next = index;
+        self.durable = index;
+    }
+
     /// Takes the next entry of the log.
     ///
     /// # Errors
