@@ -32,7 +32,7 @@ async fn the_manager_is_listed_first_and_the_others_after_it() {
     let expected = json!({
         "id": "001", "name": "agent1", "ip": "127.0.0.1", "registerIP": "any", "status": "active", "status_code": 0,
         "node_name": "node01", "manager": "node01", "group": ["default"], "group_config_status": "synced",
-        "version": "Wazuh v4.14.7", "lastKeepAlive": "2026-11-18T02:13:20+00:00", "dateAdd": items[1]["dateAdd"],
+        "version": "Wazuh v4.14.7", "lastKeepAlive": items[1]["lastKeepAlive"], "dateAdd": items[1]["dateAdd"],
         "configSum": "ab73af41699f13fdd81903b5f23d8d00", "mergedSum": "10fcdb12884b974f6e432794b6a7383f",
         "os": {"arch": "x86_64", "codename": "bookworm", "major": "12", "name": "Debian GNU/Linux",
                "platform": "debian", "uname": "Linux |host |6.1", "version": "12"},

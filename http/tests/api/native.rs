@@ -23,6 +23,19 @@ async fn the_cluster_tells_members_leader_and_indexes() {
 }
 
 #[tokio::test]
+async fn the_hash_of_the_state_changes_with_the_state() {
+    let server = Server::start().await;
+    let before = server.send("GET /v1/cluster/state").await.json();
+    assert_eq!(before["sha256"].as_str().map(str::len), Some(64), "{before}");
+    let created = server.send("POST /groups {\"group_id\":\"one-more\"}").await;
+    assert_eq!(created.status, 200, "{created:?}");
+    let after = server.send("GET /v1/cluster/state").await;
+    assert_eq!(after.json()["index"].to_string(), after.header("muster-index").unwrap());
+    assert!(after.json()["index"].as_u64() > before["index"].as_u64(), "{before} {after:?}");
+    assert_ne!(after.json()["sha256"], before["sha256"]);
+}
+
+#[tokio::test]
 async fn problems_under_v1_follow_rfc_9457() {
     let server = Server::start().await;
     let unknown = server.send("GET /v1/commands/999999").await;
