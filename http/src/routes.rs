@@ -51,7 +51,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     let own = Router::new()
         .route("/v1/commands", get(native::commands))
         .route("/v1/commands/{command_id}", get(native::command))
-        .route("/v1/cluster", get(native::cluster));
+        .route("/v1/cluster", get(native::cluster))
+        .route("/v1/cluster/state", get(native::state));
     let probes = Router::new()
         .route("/healthz", get(probes::healthz))
         .route("/readyz", get(probes::readyz))

@@ -2,6 +2,8 @@
 
 mod cluster;
 mod commands;
+mod state;
 
 pub(super) use cluster::cluster;
 pub(super) use commands::{command, commands};
+pub(super) use state::state;

@@ -27,7 +27,7 @@ async fn the_hash_of_the_state_changes_with_the_state() {
     let server = Server::start().await;
     let before = server.send("GET /v1/cluster/state").await.json();
     assert_eq!(before["sha256"].as_str().map(str::len), Some(64), "{before}");
-    let created = server.send("POST /groups {\"group_id\":\"one-more\"}").await;
+    let created = server.send_json("POST /groups", json!({"group_id": "one-more"})).await;
     assert_eq!(created.status, 200, "{created:?}");
     let after = server.send("GET /v1/cluster/state").await;
     assert_eq!(after.json()["index"].to_string(), after.header("muster-index").unwrap());
