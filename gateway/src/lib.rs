@@ -1,3 +1,19 @@
-//! The agents' side of muster: enrollment on port 1515 and the secure channel on port 1514.
+//! The agents' side: enrollment over TLS and the secure channel, Wazuh 4.x protocol.
+//!
+//! An agent's way through it: [`channel`] reads frames, finds the key in the local view and acks; [`session`] turns
+//! what was heard into statements, batches them into the log, and hands committed deliveries back to the connection.
+//! [`enrollment`] is beside that: one request, one change, one answer. [`codec`] is the protocol without a socket.
 
 pub mod codec;
+
+mod channel;
+mod config;
+mod enrollment;
+mod gateway;
+mod listener;
+mod metrics;
+mod session;
+
+pub use config::{ChannelConfig, EnrollmentConfig, GatewayConfig, SessionConfig};
+pub use gateway::{Gateway, StartError};
+pub use session::{Attached, Heard, NotTaken, Outgoing, Sink, Ticket};

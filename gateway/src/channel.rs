@@ -1,0 +1,90 @@
+//! The secure channel on TCP: from the socket to what an agent said, and back.
+
+mod connection;
+mod ending;
+mod freshness;
+mod heard;
+mod identify;
+mod line;
+mod outbox;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use muster_raft::Replica;
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use self::connection::Connection;
+use self::ending::Ending;
+use self::freshness::Freshness;
+use crate::codec::SenderCounter;
+use crate::config::GatewayConfig;
+use crate::listener::Listener;
+use crate::metrics::Metrics;
+use crate::session::DeskHandle;
+
+/// What all connections of the secure channel share.
+pub(crate) struct Channel {
+    config: GatewayConfig,
+    replica: Replica,
+    freshness: Freshness,
+    desk: DeskHandle,
+    counter: SenderCounter,
+    metrics: Metrics,
+    strangers: Arc<Semaphore>,
+    tasks: TaskTracker,
+    /// Cancelled when the connections are to be closed.
+    hang_up: CancellationToken,
+}
+
+impl Channel {
+    /// A channel without connections.
+    pub(crate) fn new(config: GatewayConfig, replica: Replica, desk: DeskHandle, metrics: Metrics) -> Arc<Self> {
+        // Seeded with the time, the counters grow over restarts and from node to node without being stored.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        Arc::new(Self {
+            freshness: Freshness::new(replica.clone()),
+            strangers: Arc::new(Semaphore::new(config.channel.max_strangers.min(Semaphore::MAX_PERMITS))),
+            counter: SenderCounter::starting_at(now),
+            tasks: TaskTracker::new(),
+            hang_up: CancellationToken::new(),
+            config,
+            replica,
+            desk,
+            metrics,
+        })
+    }
+
+    /// Serves connections until `stop`; those that are open then stay.
+    pub(crate) async fn listen(self: Arc<Self>, listener: Listener, stop: CancellationToken) {
+        let serve = |stream, peer, permit| self.serve(stream, peer, permit);
+        listener.run(stop, serve, || self.metrics.closed(Ending::TooMany.label())).await;
+    }
+
+    /// Closes all connections and waits until each has told the desk its last.
+    pub(crate) async fn close(&self) {
+        self.hang_up.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    fn serve(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
+        let Ok(stranger) = self.strangers.clone().try_acquire_owned() else {
+            return self.metrics.closed(Ending::TooMany.label());
+        };
+        let channel = self.clone();
+        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        self.tasks.spawn(async move {
+            channel.metrics.connections.inc();
+            let ending = Connection::new(channel.clone(), stream, peer, stranger).run().await;
+            tracing::debug!(%peer, cause = ending.label(), "connection of an agent ended");
+            channel.metrics.closed(ending.label());
+            channel.metrics.connections.dec();
+            drop(permit);
+        });
+    }
+}

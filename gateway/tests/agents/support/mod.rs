@@ -1,0 +1,28 @@
+//! A cluster with gateways, and agents that speak to it.
+
+mod agent;
+mod replicas;
+mod site;
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+pub(crate) use agent::Agent;
+pub(crate) use site::Site;
+
+/// How long a test waits for what must happen.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until a question is answered.
+pub(crate) async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "waited too long until {what}");
+        sleep(Duration::from_millis(5)).await;
+    }
+}
