@@ -11,6 +11,8 @@ mod disk;
 mod envelope;
 mod error;
 mod fatal;
+#[cfg(test)]
+mod golden;
 mod machine;
 mod notices;
 mod peer;

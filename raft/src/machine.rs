@@ -16,4 +16,9 @@ pub(crate) use snapshot_read::Restored;
 pub(crate) use snapshot_write::state_hash;
 
 #[cfg(test)]
+pub(crate) use snapshot_read::read_snapshot;
+#[cfg(test)]
+pub(crate) use snapshot_write::write_snapshot;
+
+#[cfg(test)]
 mod tests;

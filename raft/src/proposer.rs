@@ -24,6 +24,9 @@ use crate::types::Raft;
 /// Pause before another attempt while the same leader is known. A new leader ends it at once.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// Changes that may be in the hands of this leader at once, in KiB.
+const LED_KIB: usize = 256 << 10;
+
 /// Proposes changes: as the leader, or through the leader.
 #[derive(Clone)]
 pub(crate) struct Proposer {
@@ -37,6 +40,8 @@ pub(crate) struct Proposer {
     own: Arc<Semaphore>,
     /// Proposals of all nodes that are in the hands of this leader.
     led: Arc<Semaphore>,
+    /// KiB of them.
+    led_kib: Arc<Semaphore>,
     stopping: CancellationToken,
 }
 
@@ -74,8 +79,8 @@ impl Proposer {
     ) -> Self {
         // Each node may have its share in the leader's hands, whatever the others do.
         let (own, led) = (limits.in_flight, limits.in_flight.saturating_mul(3).min(Semaphore::MAX_PERMITS));
-        let [own, led] = [own, led].map(|permits| Arc::new(Semaphore::new(permits)));
-        Self { raft, standing, peers, disk, counters, limits, own, led, stopping }
+        let [own, led, led_kib] = [own, led, LED_KIB].map(|permits| Arc::new(Semaphore::new(permits)));
+        Self { raft, standing, peers, disk, counters, limits, own, led, led_kib, stopping }
     }
 
     /// Proposes a change and waits for its outcome, through as many leaders as it takes.
@@ -154,7 +159,8 @@ impl Proposer {
         if self.disk.is_full() {
             return Led::Refused(NotApplied::DiskFull);
         }
-        let Ok(_permit) = self.led.try_acquire() else {
+        let kib = u32::try_from(change.len() / 1024 + 1).unwrap_or(u32::MAX);
+        let (Ok(_permit), Ok(_kib)) = (self.led.try_acquire(), self.led_kib.try_acquire_many(kib)) else {
             return Led::Refused(NotApplied::Overloaded);
         };
         let body = seal_change(now(), id, change);

@@ -1,10 +1,11 @@
 //! One node of the Raft group.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use muster_control::{Change, ChangeId, Generation, LogIndex, NodeId, Outcome};
 use tokio::runtime::{self, Runtime};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::config::ReplicaConfig;
 use crate::counters::Counters;
@@ -18,6 +19,9 @@ use crate::view::View;
 
 /// Threads of the replica's own runtime: heartbeats go on whatever the rest of the process is busy with.
 const THREADS: usize = 3;
+
+/// How long a leader that stops waits for the next one.
+const HAND_OVER: Duration = Duration::from_secs(1);
 
 /// One node of the Raft group. Clones are handles to the same replica.
 ///
@@ -205,6 +209,7 @@ impl Replica {
 impl Parts {
     async fn stop(&self) {
         self.stopping.cancel();
+        self.hand_over().await;
         if let Err(error) = self.raft.shutdown().await {
             tracing::warn!(%error, "consensus did not stop in good order");
         }
@@ -215,5 +220,21 @@ impl Parts {
         let log = self.log.clone();
         tokio::task::spawn_blocking(move || log.close()).await.ok(); // a panic in there was told by itself
         tracing::info!(node_id = %self.config.node_id, "replica stopped");
+    }
+
+    /// Lets the most advanced follower lead, so that the cluster need not find out that its leader is gone.
+    async fn hand_over(&self) {
+        let mut leading = self.standing.leading();
+        let me = self.config.node_id;
+        if leading.borrow().leader != Some(me) {
+            return;
+        }
+        let others = Status::of(self).members.into_iter().filter(|member| member.is_voter && member.node_id != me);
+        let Some(next) = others.max_by_key(|member| member.matched) else { return };
+        if self.raft.trigger().transfer_leader(next.node_id.get()).await.is_ok() {
+            let handed_over = leading.wait_for(|leading| leading.leader.is_some_and(|leader| leader != me));
+            let in_time = timeout(HAND_OVER, handed_over).await.is_ok();
+            tracing::info!(to = %next.node_id, in_time, "leadership handed over");
+        }
     }
 }

@@ -9,7 +9,7 @@ use openraft::alias::WatchReceiverOf;
 use openraft::metrics::RaftServerMetrics;
 use tokio::sync::watch;
 
-use crate::types::{Membership, Peer, Raft, TypeConfig};
+use crate::types::{Peer, Raft, TypeConfig};
 
 /// The leader of a term, as far as this node knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,12 +58,12 @@ impl Standing {
         self.leading.clone()
     }
 
-    /// The newest membership in the log of this node, committed or not; empty before the bootstrap.
-    pub(crate) fn members(&self) -> Membership {
-        self.metrics.borrow_watched().membership_config.membership().clone()
+    /// Whether there are members: the cluster was bootstrapped, as far as the log of this node goes.
+    pub(crate) fn has_members(&self) -> bool {
+        self.metrics.borrow_watched().membership_config.nodes().next().is_some()
     }
 
-    /// A member by its id.
+    /// A member by its id, of the newest membership in the log of this node, committed or not.
     pub(crate) fn member(&self, node: NodeId) -> Option<Peer> {
         self.metrics.borrow_watched().membership_config.get_node(&node.get()).cloned()
     }

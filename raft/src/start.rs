@@ -26,6 +26,9 @@ use crate::store::{Disk, LogStore};
 use crate::ticker::Ticker;
 use crate::types::Raft;
 
+/// How long peers have to take note that this node stops.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// A running replica's parts.
 pub(crate) struct Parts {
     pub(crate) config: ReplicaConfig,
@@ -46,6 +49,16 @@ pub(crate) struct Parts {
     /// No answers to peers.
     pub(crate) hanging_up: CancellationToken,
     pub(crate) tasks: TaskTracker,
+}
+
+/// What was checked before the disk is touched.
+struct Ready {
+    engine_settings: openraft::Config,
+    server_tls: ServerTls,
+    client_tls: ClientTls,
+    listener: TcpListener,
+    counters: Arc<Counters>,
+    fatal: FatalSignal,
 }
 
 /// What was found on the disk.
@@ -77,33 +90,31 @@ pub(crate) async fn start(config: ReplicaConfig) -> Result<Parts, StartError> {
     let listener = TcpListener::bind(config.listen)
         .await
         .map_err(|source| StartError::Listen { address: config.listen, source })?;
+    let ready = Ready {
+        engine_settings,
+        server_tls,
+        client_tls,
+        listener,
+        counters: Arc::default(),
+        fatal: FatalSignal::new(),
+    };
 
-    let counters = Arc::<Counters>::default();
-    let fatal = FatalSignal::new();
     let opening = {
-        let (config, counters, fatal) = (config.clone(), Arc::clone(&counters), fatal.clone());
+        let (config, counters, fatal) = (config.clone(), Arc::clone(&ready.counters), ready.fatal.clone());
         tokio::task::spawn_blocking(move || open(&config, counters, fatal))
     };
     let opened = opening.await.map_err(|error| StartError::Consensus(error.to_string()))??;
     let log = opened.log.clone();
-    let begun = begin(config, engine_settings, server_tls, client_tls, listener, opened, counters, fatal).await;
+    let begun = begin(config, ready, opened).await;
     if begun.is_err() {
         tokio::task::spawn_blocking(move || log.close()).await.ok(); // the error that ended the start is the news
     }
     begun
 }
 
-#[expect(clippy::too_many_arguments, reason = "the second half of one function, called once")]
-async fn begin(
-    mut config: ReplicaConfig,
-    engine_settings: openraft::Config,
-    server_tls: ServerTls,
-    client_tls: ClientTls,
-    listener: TcpListener,
-    opened: Opened,
-    counters: Arc<Counters>,
-    fatal: FatalSignal,
-) -> Result<Parts, StartError> {
+/// Takes part, with what was checked and what was found.
+async fn begin(mut config: ReplicaConfig, ready: Ready, opened: Opened) -> Result<Parts, StartError> {
+    let Ready { engine_settings, server_tls, client_tls, listener, counters, fatal } = ready;
     let Opened { disk, snapshots, newest, log, space } = opened;
     config.members.sort_unstable_by_key(|member| member.node_id);
     let me = (config.node_id, disk.store);
@@ -171,7 +182,7 @@ async fn begin(
         disk: space.clone(),
         receiving: Arc::new(Semaphore::new(1)),
     };
-    let connections = incoming(listener, server_tls, config.cluster_id.clone(), Arc::clone(&counters));
+    let connections = incoming(listener, server_tls, config.cluster_id.clone(), Arc::clone(&counters), &tasks);
     tasks.spawn(serve(service, connections, hanging_up.clone(), fatal.clone()));
 
     let has_recovered = Arc::<AtomicBool>::default();
@@ -237,10 +248,16 @@ async fn serve(
         .http2_keepalive_interval(Some(Duration::from_secs(5)))
         .http2_keepalive_timeout(Some(Duration::from_secs(3)))
         .add_service(service)
-        .serve_with_incoming(connections);
-    // Streams of replication never end by themselves, so there is nothing graceful to wait for.
-    if let Some(Err(error)) = hanging_up.run_until_cancelled(serving).await {
-        fatal.raise(format_args!("serving peers: {error}"));
+        .serve_with_incoming_shutdown(connections, hanging_up.cancelled());
+    let patience = async {
+        hanging_up.cancelled().await;
+        tokio::time::sleep(FAREWELL).await;
+    };
+    tokio::select! {
+        served = serving => if let Err(error) = served {
+            fatal.raise(format_args!("serving peers: {error}"));
+        },
+        () = patience => tracing::debug!("some peers did not hang up in time"),
     }
 }
 

@@ -44,7 +44,7 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
         let writing = tokio::task::spawn_blocking(move || {
             let path = snapshots.unfinished();
             write_snapshot(&path, &control, last.as_ref(), &membership)?;
-            fail::fail_point!("snapshot::before_rename");
+            fail::fail_point!("snapshot::rename", |_| Err(io::Error::other("injected")));
             snapshots.keep_blocking(SnapshotFile::open(path)?, last)
         });
         let written = writing.await.map_err(io::Error::other).flatten();

@@ -30,7 +30,7 @@ pub(super) fn hash_record(hash: &mut Sha256, record: &[u8]) {
 }
 
 /// Writes a snapshot to a new file and syncs it. The name is yet to be made durable.
-pub(super) fn write_snapshot(
+pub(crate) fn write_snapshot(
     path: &Path,
     control: &Control,
     last: Option<&LogId>,
@@ -67,6 +67,5 @@ pub(super) fn write_snapshot(
     let state_hash = Bytes::copy_from_slice(&hash.finalize());
     let trailer = proto::SnapshotTrailer { sections, records, state_hash };
     file.write_all(&envelope::seal_message(Kind::SnapshotTrailer, &trailer))?;
-    fail::fail_point!("snapshot::before_sync");
     file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
 }

@@ -33,12 +33,11 @@ impl Access {
             if address.to_store != Some(self.me.1) {
                 return Err("this is not the disk the request is for");
             }
-            let members = self.standing.members();
-            match members.get_node(&address.from.get()) {
+            match self.standing.member(address.from) {
                 Some(member) if member.store == address.from_store => Ok(()),
                 // A wiped node: what it voted for and what it acknowledged is lost, so it may not go on.
                 Some(_) => Err("the caller is a member with another disk"),
-                None if members.nodes().next().is_none() && self.configured.contains(&address.from) => Ok(()),
+                None if !self.standing.has_members() && self.configured.contains(&address.from) => Ok(()),
                 None => Err("the caller is not a member"),
             }
         })
@@ -50,7 +49,7 @@ impl Access {
     /// As for [`Access::member`].
     pub(super) fn acquaintance<T>(&self, request: &Request<T>) -> Result<NodeId, Status> {
         self.check(request, |address| {
-            let is_member = self.standing.members().get_node(&address.from.get()).is_some();
+            let is_member = self.standing.member(address.from).is_some();
             let is_known = is_member || self.configured.contains(&address.from);
             if is_known { Ok(()) } else { Err("the caller is unknown") }
         })

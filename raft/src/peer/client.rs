@@ -44,13 +44,20 @@ pub(crate) struct PeerClient {
     pub(crate) bulk: Client,
 }
 
+/// A peer with what its connections were made for.
+struct Known {
+    address: String,
+    store: Option<StoreId>,
+    client: Arc<PeerClient>,
+}
+
 /// All peers, by whom they are and where.
 pub(crate) struct Peers {
     tls: ClientTls,
     cluster: ClusterId,
     me: (NodeId, StoreId),
     counters: Arc<Counters>,
-    clients: Mutex<HashMap<NodeId, (String, Option<StoreId>, Arc<PeerClient>)>>,
+    clients: Mutex<HashMap<NodeId, Known>>,
 }
 
 impl Peers {
@@ -75,11 +82,11 @@ impl Peers {
     /// Must be called within the runtime that is to drive the connections.
     fn client(&self, node: NodeId, address: &str, store: Option<StoreId>) -> Arc<PeerClient> {
         let mut clients = self.clients.lock().expect("nothing panics under this lock");
-        if let Some((known_address, known_store, client)) = clients.get(&node)
-            && known_address == address
-            && *known_store == store
+        if let Some(known) = clients.get(&node)
+            && known.address == address
+            && known.store == store
         {
-            return Arc::clone(client);
+            return Arc::clone(&known.client);
         }
         let connect = || {
             let connector = Connector {
@@ -101,7 +108,7 @@ impl Peers {
                 .max_encoding_message_size(MESSAGE_BYTES_MAX)
         };
         let client = Arc::new(PeerClient { control: connect(), log: connect(), bulk: connect() });
-        clients.insert(node, (address.to_owned(), store, Arc::clone(&client)));
+        clients.insert(node, Known { address: address.to_owned(), store, client: Arc::clone(&client) });
         client
     }
 }

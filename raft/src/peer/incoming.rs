@@ -14,6 +14,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::task::TaskTracker;
 use tonic::transport::server::Connected;
 
 use super::certificate::node_in;
@@ -40,11 +41,12 @@ pub(crate) fn incoming(
     tls: ServerTls,
     cluster: ClusterId,
     counters: Arc<Counters>,
-) -> impl Stream<Item = io::Result<PeerStream>> {
+    tasks: &TaskTracker,
+) -> impl Stream<Item = io::Result<PeerStream>> + use<> {
     let (accepted, stream) = mpsc::channel(HANDSHAKES_MAX);
     let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
     let acceptor = TlsAcceptor::from(tls.0);
-    tokio::spawn(async move {
+    tasks.spawn(async move {
         loop {
             let Ok(permit) = Arc::clone(&handshakes).acquire_owned().await else { return };
             let tcp = tokio::select! {

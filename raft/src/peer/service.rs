@@ -49,13 +49,12 @@ fn undecodable(error: impl std::fmt::Display) -> Status {
 impl Peer for PeerService {
     async fn hello(&self, request: Request<proto::HelloRequest>) -> Result<Response<proto::HelloResponse>, Status> {
         let caller = self.access.acquaintance(&request)?;
-        let members = self.standing.members();
-        let known = members.get_node(&caller.get());
+        let known = self.standing.member(caller);
         Ok(Response::new(proto::HelloResponse {
             store: Bytes::copy_from_slice(self.access.me.1.as_bytes()),
             initialized: self.raft.is_initialized().await.map_err(stopped)?,
             configured: self.access.configured.iter().map(|node| node.get()).collect(),
-            knows_members: members.nodes().next().is_some(),
+            knows_members: self.standing.has_members(),
             your_store: known.map(|peer| Bytes::copy_from_slice(peer.store.as_bytes())).unwrap_or_default(),
         }))
     }

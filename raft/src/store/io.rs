@@ -138,15 +138,18 @@ impl Writer {
         if batch.is_empty() {
             return Ok(());
         }
-        fail::fail_point!("store::before_sync");
         let started = Instant::now();
-        let result = self.database.write_synced(batch);
+        let result = self.sync(batch);
         self.counters.log_syncs.increment();
         self.counters.log_sync_micros.add(u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX));
-        fail::fail_point!("store::after_sync");
         result.inspect_err(|error| {
             self.fatal.raise(error);
         })
+    }
+
+    fn sync(&self, batch: WriteBatch) -> io::Result<()> {
+        fail::fail_point!("store::sync", |_| Err(io::Error::other("injected")));
+        self.database.write_synced(batch)
     }
 
     /// Tells those who wait, in the order in which they asked.

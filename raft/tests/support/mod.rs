@@ -1,4 +1,5 @@
 //! A cluster to test with.
+#![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
@@ -6,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use muster_control::{AgentId, Change, EnrollAgent, Epoch, Force, LogIndex, NodeId, RegisteredAddress, Seen, Sighting, Stamp};
-use muster_raft::{ClusterId, MemberConfig, PeerTls, Replica, ReplicaConfig, Tuning, View};
+use muster_raft::{ClusterId, MemberConfig, PeerTls, Replica, ReplicaConfig, StartError, Tuning, View};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType,
 };
@@ -117,15 +118,33 @@ impl Cluster {
         &self.authority
     }
 
+    /// Starts a node, as soon as what a crash left of it is gone.
     pub(crate) async fn restart(&mut self, node: u64) {
-        let replica = Replica::start(self.config(node)).await.expect("a sound disk");
+        let deadline = Instant::now() + PATIENCE;
+        let replica = loop {
+            match Replica::start(self.config(node)).await {
+                Ok(replica) => break replica,
+                Err(StartError::InUse(_) | StartError::Listen { .. }) if Instant::now() < deadline => {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                Err(error) => panic!("node {node} does not start: {error}"),
+            }
+        };
         self.running.insert(node, replica);
     }
 
-    /// Ends a node. Nothing is handed over and no proposal is waited for.
+    /// Ends a node in the middle of what it does: nothing is handed over, waited for or written.
+    ///
+    /// The test must hold no other handle to it.
     pub(crate) async fn crash(&mut self, node: u64) {
-        let replica = self.running.remove(&node).expect("it runs");
-        replica.stop().await;
+        drop(self.running.remove(&node).expect("it runs"));
+        let address = self.config(node).listen;
+        within("it is gone", || TcpListener::bind(address).is_ok()).await;
+    }
+
+    /// Ends a node in good order.
+    pub(crate) async fn stop(&mut self, node: u64) {
+        self.running.remove(&node).expect("it runs").stop().await;
     }
 
     pub(crate) fn wipe(&self, node: u64) {
