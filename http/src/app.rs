@@ -1,8 +1,11 @@
 //! What all requests of one node share, and their two ways to the cluster: read, propose.
 
+use std::sync::Arc;
+
 use muster_control::{Change, ChangeId, LogIndex, Outcome, PerAgent, PerGroup};
 use muster_raft::{NotApplied, ProposeError, Proposed, ReadError, Replica, View};
 use prometheus_client::registry::Registry;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::config::ApiConfig;
@@ -16,6 +19,9 @@ use crate::token::Tokens;
 /// So many agents are looked through on the thread that serves the connection; more, away from it.
 const SCAN_IN_PLACE: usize = 2_000;
 
+/// So many longer looks at a time at least; see [`scans_at_once`].
+const SCANS_AT_ONCE: usize = 2;
+
 /// What the requests of one node share.
 pub(crate) struct App {
     config: ApiConfig,
@@ -26,6 +32,7 @@ pub(crate) struct App {
     pub(crate) rate: RateLimit,
     pub(crate) metrics: Metrics,
     pub(crate) registry: Registry,
+    scans: Arc<Semaphore>,
 }
 
 /// How fresh the state has to be that an answer rests on.
@@ -49,6 +56,7 @@ impl App {
             replica,
             metrics,
             registry,
+            scans: Arc::new(Semaphore::new(scans_at_once())),
         })
     }
 
@@ -135,7 +143,7 @@ impl App {
     /// this thread.
     ///
     /// # Errors
-    /// Those of `look`.
+    /// Those of `look`, and that its turn did not come within the request time-out.
     pub(crate) async fn scan<T: Send + 'static>(
         &self,
         view: View,
@@ -145,15 +153,24 @@ impl App {
         if agents <= SCAN_IN_PLACE {
             return look(&view);
         }
-        match tokio::task::spawn_blocking(move || look(&view)).await {
-            Ok(found) => found,
-            Err(error) => Err(Problem::internal(&error)),
-        }
+        let Some(turn) = self.within(self.scans.clone().acquire_owned()).await else {
+            return Err(Problem::unavailable("too many long reads are under way"));
+        };
+        let found = tokio::task::spawn_blocking(move || {
+            let _turn = turn; // held to the end, also when the client is gone
+            look(&view)
+        });
+        found.await.unwrap_or_else(|error| Err(Problem::internal(&error)))
     }
 
     async fn within<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
         tokio::time::timeout(self.config.request_timeout, wait).await.ok()
     }
+}
+
+/// As many as there are cores, so that long looks do not wait for each other while a core is free.
+fn scans_at_once() -> usize {
+    std::thread::available_parallelism().map_or(SCANS_AT_ONCE, |cores| cores.get().max(SCANS_AT_ONCE))
 }
 
 /// The problem for an outcome that a change did not ask for: its refusal, or a fault.

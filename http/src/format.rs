@@ -46,7 +46,7 @@ pub(crate) const SORT: Format = Format {
 };
 
 /// Fields of listed objects.
-pub(crate) const FIELD: Format = Format { name: "field", accepts: |text| text.bytes().all(|b| is_name_byte(b)) };
+pub(crate) const FIELD: Format = Format { name: "field", accepts: |text| text.bytes().all(is_name_byte) };
 
 /// A span of time: digits and at most one unit `d h m s`; seconds without one.
 pub(crate) const TIMEFRAME: Format = Format { name: "span of time", accepts: |text| timeframe(text).is_some() };

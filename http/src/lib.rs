@@ -4,6 +4,16 @@
 //! answer), meets its operation (`routes.rs`), which states its parameters, its permission and its result, and goes
 //! to the cluster in one of two ways: it reads a version of the state, or it proposes a change (`app.rs`).
 //!
+//! What the compatible API does not have travels in headers, since its query parameters are validated strictly:
+//!
+//! | header | of | tells |
+//! | --- | --- | --- |
+//! | `Muster-Consistency` | request | `linearizable` (default) or `stale`: how fresh a read has to be; writes refuse `stale` |
+//! | `Muster-Index` | answer | the log index it rests on: read at, or applied at |
+//! | `Muster-Command` | answer | the command that the request issued, to be followed at `/v1/commands/{id}` |
+//!
+//! A problem whose `type` is `/problems/not-applied` changed nothing, one of `/problems/outcome-unknown` may have.
+//!
 //! Each convention of the compatible API has one place: `code.rs` and `problem.rs` what can be wrong, `envelope.rs`
 //! the forms of success, `query.rs` and `format.rs` parameters, `list.rs` what can be asked of every list.
 

@@ -77,8 +77,10 @@ pub(crate) fn list(view: &View, source: &Source, params: &AgentParams) -> Result
     let mut failures = Failures::default();
     let AgentParams { filter, list } = params;
     let now = control.clock();
+    let takes_all = filter.is_empty() && list.search.is_none();
     let wanted = |row: &Row<'_>| {
-        filter.accepts(row, now) && list.search.as_ref().is_none_or(|search| search.keeps(is_found(search, row)))
+        takes_all
+            || filter.accepts(row, now) && list.search.as_ref().is_none_or(|search| search.keeps(is_found(search, row)))
     };
     let fields = match (&list.select, list.distinct) {
         (None, _) => Fields::ALL,
@@ -150,13 +152,12 @@ fn page_of<'a>(rows: impl Iterator<Item = Row<'a>>, page: Page) -> (Vec<Row<'a>>
 /// The first `count` rows in the order asked for, and how many there are in all.
 fn in_order<'a>(rows: impl Iterator<Item = Row<'a>>, sort: &Sort<Field>, count: usize) -> (Vec<Row<'a>>, usize) {
     let (first, others) = (sort.fields[0], &sort.fields[1..]);
-    let keyed = rows.map(|row| (Key::of(&row, first), row));
-    let (ordered, total) = first_in_order(keyed, count, |(left_key, left), (right_key, right)| {
-        let by_others = || {
-            let orders = others.iter().map(|field| Key::of(left, *field).cmp(&Key::of(right, *field)));
-            orders.fold(Ordering::Equal, Ordering::then)
-        };
-        let order = left_key.cmp(right_key).then_with(by_others);
+    // Most rows are told apart by their ranks alone, without following a reference a second time.
+    let ranked = rows.map(|row| (Key::of(&row, first).rank(), row));
+    let (ordered, total) = first_in_order(ranked, count, |(left_rank, left), (right_rank, right)| {
+        let by = |field: Field| Key::of(left, field).cmp(&Key::of(right, field));
+        let by_others = || others.iter().map(|field| by(*field)).fold(Ordering::Equal, Ordering::then);
+        let order = left_rank.cmp(right_rank).then_with(|| by(first)).then_with(by_others);
         let order = if sort.descending { order.reverse() } else { order };
         order.then_with(|| left.id().cmp(&right.id()))
     });
@@ -178,15 +179,14 @@ fn distinct<'a>(rows: impl Iterator<Item = Row<'a>>, list: &List<Field>) -> (Vec
     page_of(unlike, list.page)
 }
 
-/// What rows are compared by: made once for each row, so that comparing follows as few references as it can.
+/// What rows are compared by. Rows without a value come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Key<'a> {
     Missing,
     Number(u64),
     /// A version, by its numbers before its text.
     Version([u32; 3], &'a str),
-    /// The first eight bytes as a number, then all of them.
-    Text(u64, &'a str),
+    Text(&'a str),
     Groups(&'a [GroupName]),
 }
 
@@ -202,23 +202,39 @@ impl<'a> Key<'a> {
         }
     }
 
+    /// A number in the order of the keys of one field; keys of one rank may still differ.
+    fn rank(&self) -> u64 {
+        match self {
+            Self::Missing => 0,
+            Self::Number(number) => *number,
+            Self::Version([major, minor, patch], _) => {
+                let part = |number: u32| u64::from(number.min(0x1f_ffff));
+                part(*major) << 42 | part(*minor) << 21 | part(*patch)
+            }
+            Self::Text(text) => prefix(text),
+            Self::Groups(names) => names.first().map_or(0, |name| prefix(name.as_str())),
+        }
+    }
+
     fn exact(value: Value<'a>) -> Self {
         match value {
             Value::Missing => Self::Missing,
             Value::Id(id) => Self::Number(id.get().into()),
             Value::Number(number) => Self::Number(number.into()),
             Value::At(stamp) => Self::Number(stamp.as_secs()),
-            Value::Text(text) => Self::Text(prefix(text), text),
+            Value::Text(text) => Self::Text(text),
             Value::Groups(names) => Self::Groups(names),
         }
     }
 }
 
+/// The first eight bytes as a number: in the order of the texts, as far as they go.
 fn prefix(text: &str) -> u64 {
-    let mut bytes = [0; 8];
-    let length = text.len().min(8);
-    bytes[..length].copy_from_slice(&text.as_bytes()[..length]);
-    u64::from_be_bytes(bytes)
+    let bytes = text.as_bytes();
+    match bytes.first_chunk() {
+        Some(first) => u64::from_be_bytes(*first),
+        None => bytes.iter().rev().fold(0, |rank, byte| rank >> 8 | u64::from(*byte) << 56),
+    }
 }
 
 /// The first three numbers in a version such as `Wazuh v4.14.7` or `18.04.6 LTS`; zero for each that is not there.
@@ -236,8 +252,8 @@ fn is_found(search: &Search, row: &Row<'_>) -> bool {
     Field::ALL.iter().any(|field| match row.value(*field) {
         Value::Missing => false,
         Value::Id(id) => search.number() == Some(id.get().into()),
-        Value::Number(number) => search.is_in(&number.to_string()),
-        Value::At(stamp) => search.is_in(&stamp.as_secs().to_string()),
+        Value::Number(number) => search.is_numeric() && search.is_in(&number.to_string()),
+        Value::At(stamp) => search.is_numeric() && search.is_in(&stamp.as_secs().to_string()),
         Value::Text(text) => search.is_in(text),
         Value::Groups(names) => search.is_in(&joined(names)),
     })
@@ -283,9 +299,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn texts_are_ordered_by_their_bytes(left in "\\PC{0,12}", right in "\\PC{0,12}") {
-            let order = Key::exact(Value::Text(&left)).cmp(&Key::exact(Value::Text(&right)));
-            prop_assert_eq!(order, left.as_bytes().cmp(right.as_bytes()));
+        fn ranks_never_contradict_keys(left in "\\PC{0,12}", right in "\\PC{0,12}", major in 0..9u32, minor in 0..9u32) {
+            for (left, right) in [
+                (Key::Text(&left), Key::Text(&right)),
+                (Key::Missing, Key::Text(&right)),
+                (Key::Version([major, 7, 0], &left), Key::Version([minor, 2, u32::MAX], &right)),
+                (Key::Number(major.into()), Key::Number(minor.into())),
+            ] {
+                prop_assert!(left.rank().cmp(&right.rank()).then(left.cmp(&right)) == left.cmp(&right));
+            }
         }
     }
 }

@@ -44,8 +44,17 @@ impl Search {
         } else if self.has_wildcards {
             is_like(hay, needle)
         } else {
-            hay.windows(needle.len()).any(|window| window.eq_ignore_ascii_case(needle))
+            let first = needle[0];
+            let candidates = hay.iter().enumerate().filter(|(_, byte)| byte.to_ascii_lowercase() == first);
+            candidates
+                .map(|(start, _)| &hay[start..])
+                .any(|rest| rest.get(..needle.len()).is_some_and(|window| window.eq_ignore_ascii_case(needle)))
         }
+    }
+
+    /// Whether it can be in a text of digits alone.
+    pub(crate) fn is_numeric(&self) -> bool {
+        self.needle.iter().all(|byte| byte.is_ascii_digit() || b"%_".contains(byte))
     }
 
     /// The text as a number, if it is one: it finds the agent with exactly this id.

@@ -105,3 +105,56 @@ async fn expectations_that_cannot_be_met_are_told() {
     let request = server.request("POST", "/groups").header("expect", "100-continue").json(&json!({"group_id": "g1"}));
     assert_eq!(Answer::of(request).await.status, 200);
 }
+
+#[tokio::test]
+async fn no_parameter_is_answered_with_a_fault() {
+    let server = Server::start().await;
+    server.disconnected("agent1", 1).await;
+    let lines = [
+        "GET /agents",
+        "DELETE /agents",
+        "PUT /agents/restart",
+        "PUT /agents/group",
+        "DELETE /agents/group",
+        "GET /groups",
+        "GET /groups/default/agents",
+        "DELETE /groups",
+        "GET /cluster/nodes",
+        "GET /cluster/healthcheck",
+        "GET /v1/commands",
+        "GET /agents/001/key",
+        "GET /",
+    ];
+    let names = [
+        "agents_list",
+        "groups_list",
+        "nodes_list",
+        "group_id",
+        "status",
+        "older_than",
+        "limit",
+        "offset",
+        "sort",
+        "search",
+        "select",
+        "distinct",
+        "q",
+        "type",
+        "version",
+        "group",
+        "name",
+        "pretty",
+        "kind",
+        "",
+    ];
+    let values =
+        ["", "all", "001", "-1", "99999999999999999999999", "%00", "%25%27%5f", "a,b,,c", "%F0%9F%A6%80", "-name"];
+    for (number, line) in lines.iter().enumerate() {
+        for (name, value) in
+            names.iter().flat_map(|name| values.iter().skip(number % 2).step_by(2).map(move |v| (name, v)))
+        {
+            let answer = server.send(&format!("{line}?{name}={value}")).await;
+            assert!(answer.status.as_u16() < 500, "{line}?{name}={value}: {answer:?}");
+        }
+    }
+}
