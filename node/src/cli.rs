@@ -64,7 +64,7 @@ pub(crate) struct ServeArgs {
 /// Arguments of `muster dev`.
 ///
 /// Three processes; node 1 serves the API on port 55000, agents on 1514, enrollment on 1515 and its peers on 1516,
-/// nodes 2 and 3 the same 1000 and 2000 higher. Data, certificates, logs and the password of the user `wazuh` stay
+/// nodes 2 and 3 the same 10 and 20 higher. Data, certificates, logs and the password of the user `wazuh` stay
 /// in the directory: start again and the cluster goes on where it stopped. Ctrl-C stops it in order.
 #[derive(Debug, Args)]
 pub(crate) struct DevArgs {

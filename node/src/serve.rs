@@ -28,7 +28,7 @@ pub(crate) async fn run(args: &ServeArgs) -> Result<(), Failure> {
     tracing::info!(
         node_id = %config.node.id,
         version = env!("CARGO_PKG_VERSION"),
-        config = config.effective_line(),
+        config = %config.effective_line(),
         "starting"
     );
     let mut node = Node::start(&config, &stop).await?;

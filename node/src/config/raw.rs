@@ -321,6 +321,6 @@ impl Default for RawAgents {
 
 impl Default for RawLog {
     fn default() -> Self {
-        Self { format: LogFormat::Text, filter: "info".to_owned() }
+        Self { format: LogFormat::Text, filter: "info,openraft=warn".to_owned() }
     }
 }

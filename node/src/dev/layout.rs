@@ -67,13 +67,18 @@ impl Layout {
         Place { number, config: dir.join("muster.toml"), log: dir.join("muster.log"), api, channel, enrollment, peers }
     }
 
-    /// The ports of Wazuh and then steps of 1000, or what the user chose and then steps of 10.
+    /// Whether agents and clients are served where Wazuh has them, as far as one machine can do that three times.
+    pub(super) fn has_default_ports(&self) -> bool {
+        self.base_port.is_none()
+    }
+
+    /// The ports of Wazuh, or what the user chose; each further node 10 higher.
     fn ports(&self, number: usize) -> [SocketAddr; 4] {
-        let (ports, step) = match self.base_port {
-            None => ([55000, 1514, 1515, 1516], 1000),
-            Some(base) => ([base, base + 4, base + 5, base + 6], 10),
+        let ports = match self.base_port {
+            None => [55000, 1514, 1515, 1516],
+            Some(base) => [base, base + 4, base + 5, base + 6],
         };
-        let shift = u16::try_from(number - 1).expect("three nodes") * step;
+        let shift = 10 * u16::try_from(number - 1).expect("three nodes");
         ports.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port + shift)))
     }
 }

@@ -42,6 +42,12 @@ fn greeting(layout: &Layout) -> String {
     let join = |address: fn(&super::layout::Place) -> std::net::SocketAddr| {
         nodes.iter().map(|node| address(node).to_string()).collect::<Vec<_>>().join(",")
     };
+    // The simulator knows the default ports.
+    let servers = if layout.has_default_ports() {
+        String::new()
+    } else {
+        format!(" --nodes {} --enroll {}", join(|node| node.channel), join(|node| node.enrollment))
+    };
     let password = layout.password();
     let certificate = layout.server_certificate();
     let logs = layout.dir().join("node-*/muster.log");
@@ -51,7 +57,7 @@ fn greeting(layout: &Layout) -> String {
          \n  TOKEN=$(curl -s --cacert {certificate} -u \"wazuh:$(cat {password})\" -X POST \
          \"https://{first}/security/user/authenticate?raw=true\")\n  \
          curl -s --cacert {certificate} -H \"Authorization: Bearer $TOKEN\" \"https://{second}/agents?pretty=true\"\n\
-         \n  {program} simulate --agents 100 --nodes {channels} --enroll {enrollments}\n\
+         \n  {program} simulate --agents 100{servers}\n\
          \n  curl -s --cacert {certificate} -H \"Authorization: Bearer $TOKEN\" -X PUT \
          \"https://{last}/agents/restart?pretty=true\"\n\
          \nKill a node (kill -9 PID) and ask the others. Ctrl-C stops all in order and keeps the data.\n",
@@ -62,15 +68,15 @@ fn greeting(layout: &Layout) -> String {
         second = nodes[1].api,
         last = nodes[2].api,
         program = program(),
-        channels = join(|node| node.channel),
-        enrollments = join(|node| node.enrollment),
     );
     text
 }
 
 /// How the user can call this program.
 fn program() -> String {
-    std::env::current_exe().map_or_else(|_| "muster".to_owned(), |path| path.display().to_string())
+    let Ok(program) = std::env::current_exe() else { return "muster".to_owned() };
+    let here = std::env::current_dir().unwrap_or_default();
+    program.strip_prefix(here).unwrap_or(&program).display().to_string()
 }
 
 #[cfg(test)]
@@ -81,13 +87,21 @@ mod tests {
     fn the_greeting_tells_addresses_password_and_three_things_to_try() {
         let text = greeting(&Layout::new(".muster".into(), None));
         for piece in [
-            "https://127.0.0.1:57000",
+            "https://127.0.0.1:55020",
+            "127.0.0.1:1534",
             ".muster/password",
             "security/user/authenticate?raw=true",
-            "simulate --agents 100 --nodes 127.0.0.1:1514,127.0.0.1:2514,127.0.0.1:3514",
-            "-X PUT \"https://127.0.0.1:57000/agents/restart",
+            "simulate --agents 100\n",
+            "-X PUT \"https://127.0.0.1:55020/agents/restart",
         ] {
             assert!(text.contains(piece), "{piece} in {text}");
         }
+    }
+
+    #[test]
+    fn on_other_ports_the_simulator_is_told_where_the_nodes_are() {
+        let text = greeting(&Layout::new(".muster".into(), Some(20000)));
+        let servers = "--nodes 127.0.0.1:20004,127.0.0.1:20014,127.0.0.1:20024 --enroll 127.0.0.1:20005,";
+        assert!(text.contains(servers), "{text}");
     }
 }

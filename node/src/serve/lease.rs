@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use muster_control::{Change, Label, Outcome, Refusal, ReleaseLease, RenewLease};
-use muster_raft::Replica;
+use muster_control::{Change, ChangeId, Label, Outcome, Refusal, ReleaseLease, RenewLease};
+use muster_raft::{ProposeError, Replica};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -14,6 +14,9 @@ use crate::failure::{Exit, Failure};
 
 /// So often a lease is renewed within its life: three renewals may fail before sessions end.
 const RENEWALS: u32 = 4;
+
+/// How long giving it back is tried: a change of leader, and no more, since it lapses anyway.
+const RELEASE_WITHIN: Duration = Duration::from_secs(2);
 
 /// A lease being renewed.
 pub(super) struct Lease {
@@ -61,13 +64,14 @@ impl Lease {
 
     /// Gives it back, so that the sessions of this node end now and not when it lapses.
     pub(super) async fn release(self, deadline: Instant) {
+        let deadline = deadline.min(Instant::now() + RELEASE_WITHIN);
         self.stop.cancel();
         let _ = self.task.await;
         let release = ReleaseLease { node: self.replica.node_id(), generation: self.replica.generation() };
-        let id = muster_control::ChangeId::new(rand::random());
+        let id = ChangeId::new(rand::random());
         match self.replica.propose_as(id, Change::ReleaseLease(release), deadline).await {
             Ok(_) => tracing::info!("session lease released"),
-            Err(error) => tracing::warn!(%error, "session lease not released: it lapses by itself"),
+            Err(error) => tracing::warn!(error = chain(error), "session lease not released: it lapses by itself"),
         }
     }
 }
@@ -87,7 +91,7 @@ async fn renewing(
             () = stop.cancelled() => return Ok(()),
             renewed = async {
                 ticks.tick().await;
-                let id = muster_control::ChangeId::new(rand::random());
+                let id = ChangeId::new(rand::random());
                 replica.propose_as(id, Change::RenewLease(renew.clone()), Instant::now() + every).await
             } => renewed,
         };
@@ -100,13 +104,19 @@ async fn renewing(
                 failing = false;
                 hold.send_replace(true);
             }
-            Err(error) if failing => tracing::debug!(%error, "session lease not renewed"),
+            Err(error) if failing => tracing::debug!(error = chain(error), "session lease not renewed"),
             Err(error) => {
                 failing = true;
-                tracing::warn!(%error, "session lease not renewed: sessions of this node end when it lapses");
+                let error = chain(error);
+                tracing::warn!(error, "session lease not renewed: sessions of this node end when it lapses");
             }
         }
     }
+}
+
+/// An error and what caused it, on one line.
+fn chain(error: ProposeError) -> String {
+    format!("{:#}", anyhow::Error::new(error))
 }
 
 /// A refusal does not go away by asking again.

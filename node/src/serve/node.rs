@@ -115,7 +115,12 @@ async fn wait_for_cluster(
         async move {
             tokio::select! {
                 () = stop.cancelled() => Ok(()),
-                founded = founding::found(&replica, &users, &data_dir) => founded,
+                founded = founding::found(&replica, &users, &data_dir) => {
+                    if let Err(failure) = &founded {
+                        tracing::error!(%failure, "the cluster is not founded by this node");
+                    }
+                    founded
+                }
             }
         }
     });
