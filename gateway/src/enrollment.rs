@@ -30,6 +30,8 @@ pub(crate) struct Enrollment {
     config: GatewayConfig,
     metrics: Metrics,
     tasks: TaskTracker,
+    /// Cancelled when connections without a request are to be closed.
+    stop: CancellationToken,
 }
 
 impl Enrollment {
@@ -43,6 +45,7 @@ impl Enrollment {
             config,
             metrics,
             tasks,
+            stop: CancellationToken::new(),
         })
     }
 
@@ -52,8 +55,9 @@ impl Enrollment {
         listener.run(stop, serve, || self.metrics.enrollment(Ending::TooMany.label())).await;
     }
 
-    /// Waits until the requests under way are answered.
+    /// Closes connections without a request, and waits until the others are answered.
     pub(crate) async fn finish(&self) {
+        self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
     }
@@ -70,7 +74,7 @@ impl Enrollment {
     async fn exchange(&self, stream: TcpStream, peer: IpAddr, _places: (OwnedSemaphorePermit, PeerPermit)) {
         self.metrics.enrolling.inc();
         let within = self.config.enrollment.request_within;
-        let ending = exchange::run(stream, peer, &self.acceptor, &self.registrar, within).await;
+        let ending = exchange::run(stream, peer, &self.acceptor, &self.registrar, within, &self.stop).await;
         tracing::debug!(%peer, result = ending.label(), "enrollment connection ended");
         self.metrics.enrollment(ending.label());
         self.metrics.enrolling.dec();

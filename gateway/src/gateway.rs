@@ -111,11 +111,15 @@ impl Gateway {
                 tracing::error!(%error, "a listener failed");
             }
         }
-        if timeout_at(deadline, self.channel.close()).await.is_err() {
+        let (closed, finished) = tokio::join!(
+            timeout_at(deadline, self.channel.close()),
+            timeout_at(deadline - grace / 2, self.enrollment.finish()),
+        );
+        if closed.is_err() {
             tracing::warn!("connections of agents were left behind when the grace period ended");
         }
-        if timeout_at(deadline, self.enrollment.finish()).await.is_err() {
-            tracing::warn!("enrollments were left behind when the grace period ended");
+        if finished.is_err() {
+            tracing::warn!("enrollments were left behind when half of the grace period had passed");
         }
         self.desk_task.finish(deadline).await;
     }

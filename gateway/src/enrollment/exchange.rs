@@ -8,6 +8,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
 
 use super::registrar::{Registrar, Verdict};
 use crate::codec::enrollment::{MAX_REQUEST, Rejection};
@@ -27,6 +28,8 @@ pub(crate) enum Ending {
     NoRequest,
     /// The answer could not be written; what was registered is removed again.
     Unanswered,
+    /// This node stops, and no request had come.
+    Stopping,
 }
 
 impl Ending {
@@ -39,6 +42,7 @@ impl Ending {
             Self::NoHandshake => "no_handshake",
             Self::NoRequest => "no_request",
             Self::Unanswered => "unanswered",
+            Self::Stopping => "stopping",
         }
     }
 }
@@ -53,12 +57,29 @@ pub(crate) async fn run(
     acceptor: &TlsAcceptor,
     registrar: &Registrar,
     within: Duration,
+    stop: &CancellationToken,
 ) -> Ending {
-    let Ok(Ok(mut stream)) = timeout(within, acceptor.accept(stream)).await else { return Ending::NoHandshake };
-    let verdict = match timeout(within, read_line(&mut stream)).await {
-        Ok(Ok(line)) => registrar.register(&line, peer).await,
-        Ok(Err(LineError::TooLong)) => Verdict::Rejected(Rejection::InvalidRequest),
-        Ok(Err(LineError::Broken)) | Err(_) => return Ending::NoRequest,
+    // Until a request is there nothing is lost by closing; from then on it is answered.
+    let request = async {
+        let Ok(Ok(mut stream)) = timeout(within, acceptor.accept(stream)).await else {
+            return Err(Ending::NoHandshake);
+        };
+        match timeout(within, read_line(&mut stream)).await {
+            Ok(Ok(line)) => Ok((stream, Ok(line))),
+            Ok(Err(LineError::TooLong)) => Ok((stream, Err(Rejection::InvalidRequest))),
+            Ok(Err(LineError::Broken)) | Err(_) => Err(Ending::NoRequest),
+        }
+    };
+    let (mut stream, line) = tokio::select! {
+        request = request => match request {
+            Ok(request) => request,
+            Err(ending) => return ending,
+        },
+        () = stop.cancelled() => return Ending::Stopping,
+    };
+    let verdict = match line {
+        Ok(line) => registrar.register(&line, peer).await,
+        Err(rejection) => Verdict::Rejected(rejection),
     };
     let answer = verdict.answer();
     let write = async {

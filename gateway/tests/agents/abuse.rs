@@ -4,7 +4,7 @@ use muster_control::Status;
 use muster_gateway::codec::envelope::{PING, PONG};
 use muster_gateway::codec::{FromAgent, Startup, frame};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use super::support::{Agent, PATIENCE, Site};
@@ -123,15 +123,19 @@ async fn a_probe_is_answered_without_a_key() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_that_does_not_read_is_cut_off_and_blocks_nobody() {
     let site = Site::start_with(1, 1, |config| config.channel.write_backlog = 4096).await;
-    let mut deaf = site.active("deaf").await;
     let mut other = site.active("other").await;
+    let identity = site.enroll("deaf").await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(2048).unwrap();
+    let stream = socket.connect(site.gateway(1).channel_address()).await.unwrap();
+    let mut deaf = Agent::over(stream, &identity);
+    deaf.startup().await;
     let body = b"Linux - Wazuh v4.14.7\nx merged.mg\n";
     let keepalive = deaf.frame(&FromAgent::Keepalive(body));
     while deaf.stream.write_all(&keepalive).await.is_ok() {}
     other.keepalive().await;
-    site.until_count("muster_agent_messages_total{kind=\"keepalive\"}", 10).await;
-    let record = site.replica().view().control.agents().get(deaf.id()).unwrap().clone();
-    assert_eq!(record.status, Status::Active, "its session waits for it");
+    site.until_count(&closed("stalled"), 1).await;
+    site.until_agent(deaf.id(), "its session waits for it", |agent| agent.status == Status::Active).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

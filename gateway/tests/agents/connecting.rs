@@ -5,6 +5,8 @@ use std::time::Duration;
 use muster_control::{AgentSet, Change, Millis, RemoveAgents, Status, StatusCode};
 use muster_gateway::codec::{FromAgent, Startup, ToAgent};
 
+use tokio::time::Instant;
+
 use super::support::{Agent, Site};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -139,8 +141,12 @@ async fn a_gateway_that_stops_closes_its_ports_first_and_leaves_no_statement_beh
     let mut site = Site::start().await;
     let mut agent = site.active("web-01").await;
     let address = site.gateway(1).channel_address();
+    let half_open = site.enrollment(1).await;
     agent.shutdown().await;
+    let asked = Instant::now();
     site.stop_gateway(1).await;
+    assert!(asked.elapsed() < Duration::from_secs(4), "it waited for nobody: {:?}", asked.elapsed());
+    drop(half_open);
     agent.expect_close().await;
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
     let record = site.replica().read().await.unwrap().control.agents().get(agent.id()).unwrap().clone();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use muster_control::{
     AgentId, Change, CloseCause, CloseSession, CloseSessions, Control, Epoch, Evidence, LogIndex, MarkSent,
-    OpenSession, OpenSessions, Outcome, Receipt, Receipts, Refusal, Seen, Send, SessionAnswer, Sighting,
+    OpenSession, OpenSessions, Outcome, Receipt, Receipts, Refusal, RefusedAgent, Seen, Send, SessionAnswer, Sighting,
 };
 use tokio::time::Instant;
 
@@ -144,8 +144,7 @@ impl Desk {
                 }
             }
             Outcome::Agents(result) => {
-                let refused: HashMap<AgentId, Refusal> =
-                    result.refused.iter().map(|refused| (refused.agent, refused.refusal)).collect();
+                let refused = by_agent(&result.refused);
                 for part in batch.parts {
                     match refused.get(&part.agent) {
                         None => self.queue.settle(part.agent),
@@ -219,6 +218,19 @@ impl Desk {
     }
 }
 
+/// One refusal for each agent. Of several, that of the epoch counts: it holds for all that was stated under it.
+fn by_agent(refused: &[RefusedAgent]) -> HashMap<AgentId, Refusal> {
+    let mut refusals = HashMap::new();
+    for RefusedAgent { agent, refusal } in refused {
+        if *refusal == Refusal::StaleEpoch {
+            refusals.insert(*agent, *refusal);
+        } else {
+            refusals.entry(*agent).or_insert(*refusal);
+        }
+    }
+    refusals
+}
+
 /// The statements of one batch; those of other kinds stay empty.
 #[derive(Default)]
 struct Content {
@@ -232,5 +244,20 @@ struct Content {
 impl Content {
     fn len(&self) -> usize {
         self.opens.len() + self.sends.len() + self.receipts.len() + self.sightings.len() + self.closes.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_refusals_of_an_agent_that_of_its_epoch_counts() {
+        let agent = AgentId::new(1);
+        for order in [[0, 1], [1, 0]] {
+            let both = [Refusal::StaleEpoch, Refusal::NothingUnderWay];
+            let refused = order.map(|number: usize| RefusedAgent { agent, refusal: both[number] });
+            assert_eq!(by_agent(&refused)[&agent], Refusal::StaleEpoch);
+        }
     }
 }

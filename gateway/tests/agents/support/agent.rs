@@ -27,9 +27,14 @@ pub(crate) struct Agent {
 impl Agent {
     /// Connects and says nothing yet.
     pub(crate) async fn connect(address: SocketAddr, identity: &ClientKeyLine) -> Self {
+        Self::over(TcpStream::connect(address).await.unwrap(), identity)
+    }
+
+    /// Speaks over an open connection.
+    pub(crate) fn over(stream: TcpStream, identity: &ClientKeyLine) -> Self {
         Self {
             identity: identity.clone(),
-            stream: TcpStream::connect(address).await.unwrap(),
+            stream,
             keys: SecureChannel::for_key(&identity.id, identity.name.as_str(), identity.key.as_str()),
             counter: SenderCounter::starting_at(1),
             inbox: BytesMut::new(),
