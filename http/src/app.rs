@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use muster_control::{Change, ChangeId, LogIndex, Outcome, PerAgent, PerGroup};
-use muster_raft::{NotApplied, ProposeError, Proposed, ReadError, Replica, View};
+use muster_raft::{Proposed, ReadError, Replica, View};
 use prometheus_client::registry::Registry;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -75,13 +75,9 @@ impl App {
     pub(crate) async fn read(&self, consistency: Consistency) -> Result<View, Problem> {
         match consistency {
             Consistency::Stale => Ok(self.replica.view()),
-            Consistency::Linearizable => match self.within(self.replica.read()).await {
-                Some(Ok(view)) => Ok(view),
-                Some(Err(ReadError::NoQuorum)) | None => {
-                    Err(Problem::unavailable("no quorum within the request time-out; nothing was read"))
-                }
-                Some(Err(ReadError::Stopped)) => Err(Problem::unavailable("this node stops; nothing was read")),
-            },
+            Consistency::Linearizable => {
+                Ok(self.within(self.replica.read()).await.unwrap_or(Err(ReadError::NoQuorum))?)
+            }
         }
     }
 
@@ -92,15 +88,7 @@ impl App {
     pub(crate) async fn propose(&self, change: Change) -> Result<Proposed, Problem> {
         let id = ChangeId::new(rand::random());
         let deadline = Instant::now() + self.config.request_timeout;
-        self.replica.propose_as(id, change, deadline).await.map_err(|error| match error {
-            ProposeError::NotApplied(reason) => match reason {
-                NotApplied::TooLarge => Problem::schema("the request is too large to be replicated"),
-                NotApplied::NoLeader | NotApplied::Overloaded | NotApplied::DiskFull | NotApplied::Stopping => {
-                    Problem::not_applied(format!("nothing was changed: {reason}"))
-                }
-            },
-            ProposeError::OutcomeUnknown | ProposeError::Stopped => Problem::outcome_unknown(),
-        })
+        Ok(self.replica.propose_as(id, change, deadline).await?)
     }
 
     /// Proposes a change that is answered agent by agent.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use muster_control::{LogIndex, Refusal};
+use muster_raft::{NotApplied, ProposeError, ReadError};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
@@ -244,13 +245,13 @@ impl Problem {
     }
 
     /// The change was certainly not applied.
-    pub(crate) fn not_applied(detail: impl Into<String>) -> Self {
+    fn not_applied(detail: impl Into<String>) -> Self {
         let problem = Self::new(Kind::NotApplied, Some(Code::NotReady), detail);
         Self { retry_after: Some(Duration::from_secs(1)), ..problem }
     }
 
     /// The change may be applied or not.
-    pub(crate) fn outcome_unknown() -> Self {
+    fn outcome_unknown() -> Self {
         let detail = "no answer within the request time-out: the change may be applied already, or later, or never";
         Self::new(Kind::OutcomeUnknown, Some(Code::TimedOut), detail)
     }
@@ -314,6 +315,29 @@ impl Problem {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
         }
         response
+    }
+}
+
+impl From<ProposeError> for Problem {
+    fn from(error: ProposeError) -> Self {
+        match error {
+            ProposeError::NotApplied(NotApplied::TooLarge) => {
+                Self::schema("nothing was changed: the request is too large to be replicated")
+            }
+            ProposeError::NotApplied(
+                reason @ (NotApplied::NoLeader | NotApplied::Overloaded | NotApplied::DiskFull | NotApplied::Stopping),
+            ) => Self::not_applied(format!("nothing was changed: {reason}")),
+            ProposeError::OutcomeUnknown | ProposeError::Stopped => Self::outcome_unknown(),
+        }
+    }
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::NoQuorum => Self::unavailable("no quorum within the request time-out; nothing was read"),
+            ReadError::Stopped => Self::unavailable("this node stops; nothing was read"),
+        }
     }
 }
 
@@ -405,11 +429,18 @@ mod tests {
     }
 
     #[test]
-    fn not_applied_and_unknown_differ_in_their_type_everywhere() {
+    fn not_applied_and_unknown_differ_in_status_and_type_everywhere() {
         for native in [false, true] {
-            let (no, unknown) = (json(&Problem::not_applied("x"), native), json(&Problem::outcome_unknown(), native));
-            assert_eq!(no["type"], "/problems/not-applied");
-            assert_eq!(unknown["type"], "/problems/outcome-unknown");
+            for reason in [NotApplied::NoLeader, NotApplied::Overloaded, NotApplied::DiskFull, NotApplied::Stopping] {
+                let problem = Problem::from(ProposeError::from(reason));
+                assert_eq!(json(&problem, native)["type"], "/problems/not-applied");
+                assert_eq!((problem.status().as_u16(), problem.retry_after.is_some()), (503, true));
+            }
+            for error in [ProposeError::OutcomeUnknown, ProposeError::Stopped] {
+                let problem = Problem::from(error);
+                assert_eq!(json(&problem, native)["type"], "/problems/outcome-unknown");
+                assert_eq!((problem.status().as_u16(), problem.retry_after), (504, None));
+            }
         }
     }
 

@@ -38,6 +38,7 @@ async fn the_manager_is_listed_first_and_the_others_after_it() {
                "platform": "debian", "uname": "Linux |host |6.1", "version": "12"},
     });
     assert_eq!(items[1], expected);
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -61,6 +62,7 @@ async fn each_status_has_the_fields_of_the_reference() {
     assert_eq!(summary["data"]["connection"], counts);
     assert_eq!(summary["data"]["configuration"], json!({"synced": 3, "not_synced": 1, "total": 4}));
     assert_eq!(ids(&server, "status=ACTIVE,pending").await, ["000", "001", "004"]);
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -73,6 +75,7 @@ async fn listed_ids_that_do_not_exist_are_reported() {
     assert_eq!(beyond.failed(), [(1701, vec!["998".to_owned(), "99999999999".to_owned()])]);
     assert_eq!(beyond.items(), Vec::<Value>::new());
     assert_eq!(ids(&server, "agents_list=001,000&agents_list=001").await, ["000", "001"]);
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -116,6 +119,7 @@ async fn wrong_parameters_are_refused_as_the_reference_does() {
         let answer = server.send(&format!("GET /agents?{query}")).await;
         assert_eq!(answer.status, 400, "{query}: {answer:?}");
     }
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -129,6 +133,7 @@ async fn only_selected_fields_are_answered() {
     let distinct = server.send("GET /agents?select=os.platform&distinct=true").await;
     assert_eq!(distinct.items(), [json!({"os": {"platform": "debian"}})]);
     assert_eq!(distinct.json()["data"]["total_affected_items"], 1);
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -169,6 +174,7 @@ async fn filters_search_and_sort_work_together_and_pages_do_not_overlap() {
     paged.sort();
     paged.dedup();
     assert_eq!(paged.len(), 7);
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -200,6 +206,7 @@ async fn an_agent_is_registered_once_under_one_name_and_address() {
         let answer = server.send_json("POST /agents", json!({"name": name, "ip": ip})).await;
         assert_eq!(answer.status, status, "{name}: {answer:?}");
     }
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -213,6 +220,7 @@ async fn force_replaces_an_agent_that_may_be_replaced() {
     assert_eq!(ids(&server, "name=agent1").await, ["002"]);
     server.open(AgentId::new(2), 1, true).await;
     assert_eq!(server.send_json("POST /agents", forced(json!("0"))).await.error(), 1705);
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -233,6 +241,7 @@ async fn removal_tells_each_listed_agent_that_stays() {
     assert_like("agents_delete_partial", &partial, &[]);
     assert_eq!(ids(&server, "").await, ["000"]);
     assert_eq!(server.never_connected("agent1").await, AgentId::new(2));
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -247,6 +256,7 @@ async fn removal_of_all_hides_what_stays() {
     let answer = server.send("DELETE /agents?agents_list=all&status=never_connected&older_than=0s&purge=true").await;
     assert_eq!((answer.items(), answer.error()), (vec![json!("003")], 0));
     assert_eq!(ids(&server, "").await, ["000", "001"]);
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -255,4 +265,5 @@ async fn the_key_of_the_manager_and_of_nobody_is_not_told() {
     assert_like("agent_key_000", &server.send("GET /agents/000/key").await, &[]);
     assert_eq!(server.send("GET /agents/999/key").await.failed(), [(1701, vec!["999".to_owned()])]);
     assert_eq!(server.send("GET /agents/1/key").await.status, 400);
+    server.stop().await;
 }

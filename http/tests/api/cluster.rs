@@ -13,6 +13,7 @@ async fn the_api_tells_what_it_is() {
     assert_eq!(root.json()["data"]["api_version"], "4.14.9");
     assert_eq!(server.send("GET /?wait_for_complete=true").await.status, 400);
     assert_eq!(server.send("GET /?pretty=true").await.status, 200);
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -33,6 +34,7 @@ async fn the_leader_is_the_master_and_the_others_are_workers() {
     let local = server.send("GET /cluster/local/info").await;
     assert_like("cluster_local_info", &local, &[]);
     assert_eq!(local.items(), [json!({"node": "node01", "cluster": "wazuh", "type": "master"})]);
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -46,4 +48,5 @@ async fn the_health_check_tells_workers_status_and_active_agents() {
     assert!(items[0].get("status").is_none() && items[1].get("status").is_some(), "{health:?}");
     let some = server.send("GET /cluster/healthcheck?nodes_list=node02,nope").await;
     assert_eq!((some.items().len(), some.failed().len(), some.error()), (1, 0, 0));
+    server.stop().await;
 }

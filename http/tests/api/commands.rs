@@ -26,6 +26,7 @@ async fn each_listed_agent_is_accepted_or_refused_alone() {
     let beyond = server.send("PUT /agents/99999999999/restart").await;
     assert_eq!(beyond.failed(), [(1701, vec!["99999999999".to_owned()])]);
     assert_eq!(server.send("PUT /agents/restart?agents_list=all").await.status, 400);
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -42,6 +43,7 @@ async fn restarting_all_reaches_active_agents_and_hides_the_others() {
     let all = server.send("PUT /agents/restart").await;
     assert_like("restart_all", &all, &[]);
     assert_eq!(all.items(), [json!("001"), json!("004")]);
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -68,6 +70,7 @@ async fn groups_and_nodes_are_restarted_without_a_word_on_inactive_agents() {
     assert_like("restart_node_unknown", &server.send("PUT /agents/node/nope/restart").await, &[]);
     let long = "x".repeat(80);
     assert_eq!(server.send(&format!("PUT /agents/node/{long}/restart")).await.failed(), [(1730, vec![long])]);
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -80,6 +83,7 @@ async fn reconnect_is_answered_like_restart() {
     assert_eq!((all.items(), all.error()), (vec![json!("002")], 0));
     let command = server.send(&format!("GET /v1/commands/{}", all.header("muster-command").unwrap())).await;
     assert_eq!(command.json()["command"]["kind"], "reconnect");
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -107,6 +111,7 @@ async fn a_body_never_turns_into_a_restart_of_everything() {
     assert_eq!(Answer::of(chunked).await.status, 400);
     assert_eq!(server.send("GET /v1/commands").await.json()["total"], before);
     assert_eq!(server.send("GET /agents/summary/status").await.json()["data"]["connection"]["active"], 1);
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -138,4 +143,5 @@ async fn a_command_can_be_followed_by_the_id_in_the_header() {
     assert_eq!(list["commands"][0]["id"].to_string(), second.header("muster-command").unwrap());
     assert_eq!(server.send("GET /v1/commands?kind=reconnect").await.json()["total"], 0);
     assert_eq!(server.send("GET /v1/commands?finished=false&kind=restart").await.json()["total"], 2);
+    server.stop().await;
 }

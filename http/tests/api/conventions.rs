@@ -16,6 +16,7 @@ async fn unknown_paths_and_methods_are_told_before_the_token_is_looked_at() {
         let (method, path) = line.split_once(' ').unwrap();
         assert_eq!(Answer::of(server.bare(method, path)).await.status, 405, "{line}");
     }
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -26,6 +27,7 @@ async fn head_is_answered_like_get_without_a_body() {
     let refused = Answer::of(server.bare("HEAD", "/agents")).await;
     assert_eq!((refused.status.as_u16(), refused.text.as_str()), (401, ""));
     assert_eq!(server.send("GET /agents").await.status, 200);
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -51,6 +53,7 @@ async fn every_answer_carries_the_fixed_headers_and_the_index_it_rests_on() {
     let refused = index(&server.send_json("POST /groups", json!({"group_id": "g1"})).await);
     let after = index(&server.send("GET /groups/nope/agents").await);
     assert!(before < written && written < refused && refused <= after, "{before} {written} {refused} {after}");
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -62,6 +65,7 @@ async fn pretty_answers_are_indented_by_three_spaces_errors_too() {
     let refused = server.send("GET /groups?nope=1&pretty=True").await;
     assert!(refused.status == 400 && refused.text.starts_with("{\n   \"title\""), "{refused:?}");
     assert_eq!(server.send("GET /agents?wait_for_complete=true").await.status, 200);
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -73,6 +77,7 @@ async fn a_read_may_be_stale_if_it_says_so_and_a_write_may_not() {
     assert_eq!(with("PUT", "/agents/restart", "linearizable").await.status, 200);
     assert_eq!(with("PUT", "/agents/restart", "stale").await.status, 400);
     assert_eq!(with("GET", "/agents", "fast").await.status, 400);
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -95,6 +100,7 @@ async fn bodies_are_json_of_the_right_type_size_and_depth() {
     assert_eq!(post(br#"{"name": "a1", "name": "b1"}"#.to_vec(), json).await.status, 400);
     let untyped = server.request("POST", "/agents").body(r#"{"name": "untyped"}"#);
     assert_eq!(Answer::of(untyped).await.status, 200);
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -104,6 +110,7 @@ async fn expectations_that_cannot_be_met_are_told() {
     assert_like("expectation_failed", &nonsense, &[]);
     let request = server.request("POST", "/groups").header("expect", "100-continue").json(&json!({"group_id": "g1"}));
     assert_eq!(Answer::of(request).await.status, 200);
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -157,4 +164,5 @@ async fn no_parameter_is_answered_with_a_fault() {
             assert!(answer.status.as_u16() < 500, "{line}?{name}={value}: {answer:?}");
         }
     }
+    server.stop().await;
 }

@@ -26,6 +26,7 @@ async fn a_group_is_created_once_and_never_under_a_reserved_name() {
     }
     let unknown = server.send_json("POST /groups", json!({"group_id": "x", "foo": 1})).await;
     assert_like("body_unknown_field", &unknown, &[]);
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -45,6 +46,7 @@ async fn groups_are_listed_with_their_members_counted() {
     for query in ["hash=crc32", "sort=id", "select=id", "groups_list=all", "q=name=g1", "nope=1"] {
         assert_eq!(server.send(&format!("GET /groups?{query}")).await.status, 400, "{query}");
     }
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -63,6 +65,7 @@ async fn removed_groups_are_left_by_their_members() {
     assert_eq!(in_order.items(), [json!("sg2"), json!("sg0")]);
     let all = server.send("DELETE /groups?groups_list=all").await;
     assert_eq!((all.items().len(), all.error()), (0, 0));
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -78,6 +81,7 @@ async fn members_of_a_group_are_listed() {
     let active = server.send("GET /groups/g1/agents?status=active&select=name").await;
     assert_eq!(active.items(), [json!({"id": "002", "name": "agent2"})]);
     assert_eq!(server.send("GET /groups/g1/agents?name=agent2").await.status, 400);
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -105,6 +109,7 @@ async fn agents_are_assigned_alone_or_in_bulk() {
     }
     let beyond = server.send("PUT /agents/group?group_id=nope&agents_list=99999999999").await;
     assert_eq!((beyond.status.as_u16(), beyond.error()), (404, 1710));
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -144,6 +149,7 @@ async fn agents_leave_groups_alone_or_in_bulk_and_fall_back_to_default() {
     assert_eq!(server.send("DELETE /agents/group?group_id=g1").await.status, 400);
     let only = server.send("DELETE /agents/group?group_id=default&agents_list=all").await;
     assert_eq!(only.failed(), [(1745, vec!["001".to_owned()])], "1745 is told, 1734 is not");
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -161,4 +167,5 @@ async fn an_agent_leaves_some_or_all_of_its_groups() {
     assert_eq!(groups_of(&server, agent).await, json!(["default"]));
     let nothing = server.send("DELETE /agents/001/group").await;
     assert_eq!((nothing.items().len(), nothing.error()), (0, 0));
+    server.stop().await;
 }

@@ -21,6 +21,7 @@ async fn the_rate_limit_counts_everything_and_comes_first() {
     let refused = server.send("GET /agents").await;
     assert_like("rate_limited", &refused, &[]);
     assert!(refused.header("retry-after").is_some());
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -40,6 +41,7 @@ async fn a_thousand_half_open_connections_disturb_nothing_and_are_closed() {
         let end = tokio::time::timeout(Duration::from_secs(20), stream.read(&mut byte)).await;
         assert!(matches!(end, Ok(Ok(0) | Err(_))), "{end:?}");
     }
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -53,6 +55,7 @@ async fn a_head_that_never_ends_is_cut_off() {
     let mut endless = tls(&server).await;
     let line = [b'a'; 1024];
     eventually("an endless request line is refused", async || endless.write_all(&line).await.is_err()).await;
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -72,6 +75,7 @@ async fn one_connection_too_many_is_closed_at_once() {
         client().get(server.url("/healthz")).send().await.is_ok_and(|answer| answer.status() == 200)
     })
     .await;
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -83,6 +87,7 @@ async fn stopping_is_bounded_and_frees_the_port() {
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     assert!(TcpStream::connect(server.address).await.is_err());
     drop(idle);
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -92,6 +97,7 @@ async fn a_port_in_use_is_told() {
     let identity = TlsIdentity::self_signed(vec!["localhost".into()]).unwrap();
     let second = Api::start(ApiConfig { listen, ..config() }, server.replica.clone(), &identity, Registry::default());
     assert!(matches!(second.await, Err(StartError::Listen { address, .. }) if address == server.address));
+    server.stop().await;
 }
 
 async fn tls(server: &Server) -> impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + use<> {

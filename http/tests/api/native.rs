@@ -20,6 +20,7 @@ async fn the_cluster_tells_members_leader_and_indexes() {
     assert_eq!(cluster["local"]["role"], "leader");
     assert_eq!(cluster["local"]["ready"], true);
     assert!(cluster["local"]["applied_index"].as_u64() >= cluster["index"].as_u64(), "{cluster}");
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -33,6 +34,7 @@ async fn the_hash_of_the_state_changes_with_the_state() {
     assert_eq!(after.json()["index"].to_string(), after.header("muster-index").unwrap());
     assert!(after.json()["index"].as_u64() > before["index"].as_u64(), "{before} {after:?}");
     assert_ne!(after.json()["sha256"], before["sha256"]);
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -46,6 +48,7 @@ async fn problems_under_v1_follow_rfc_9457() {
     let nobody = Answer::of(server.bare("GET", "/v1/commands")).await;
     assert_eq!((nobody.status.as_u16(), &nobody.json()["type"]), (401, &json!("/problems/unauthorized")));
     assert_eq!(Answer::of(server.bare("GET", "/v1/nope")).await.json()["type"], "/problems/no-route");
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -68,6 +71,7 @@ async fn probes_need_no_token_and_count_for_no_limit() {
     ] {
         assert!(metrics.text.contains(line), "{line}\n{}", metrics.text);
     }
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -87,4 +91,5 @@ async fn without_a_quorum_reads_and_writes_say_so_in_time() {
     assert_eq!((ready.status.as_u16(), &ready.json()["type"]), (503, &json!("/problems/unavailable")));
     let login = server.bare("POST", "/security/user/authenticate").basic_auth("wazuh", Some("x"));
     assert_eq!(Answer::of(login).await.status, 503);
+    server.stop().await;
 }

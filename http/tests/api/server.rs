@@ -155,6 +155,14 @@ impl Server {
         assert_eq!(self.propose(Change::RenewLease(renew)).await, Outcome::Done);
     }
 
+    /// Ends everything: a process must not exit while RocksDB still works in the background.
+    pub(crate) async fn stop(mut self) {
+        if let Some(api) = self.api.take() {
+            api.stop(Duration::from_millis(500)).await;
+        }
+        self.replica.stop().await;
+    }
+
     /// The certificate the API shows.
     pub(crate) fn certificate(&self) -> CertificateDer<'static> {
         CertificateDer::from_pem_slice(self.certificate_pem.as_bytes()).unwrap()

@@ -41,6 +41,7 @@ async fn all_three_ways_to_log_in_are_answered_like_the_reference() {
     assert_like("authenticate_raw", &Answer::of(raw).await, &[]);
     let unknown = server.bare("POST", &format!("{LOGIN}?pretty=true")).basic_auth(USER.0, Some(USER.1));
     assert_eq!(Answer::of(unknown).await.status, 400);
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -51,6 +52,7 @@ async fn wrong_password_unknown_user_and_no_credentials_are_answered_alike() {
     assert_eq!(try_log_in(&server, "nobody", USER.1).await.text, wrong.text);
     assert_eq!(Answer::of(server.bare("POST", LOGIN)).await.text, wrong.text);
     assert_eq!(Answer::of(server.bare("POST", LOGIN).bearer_auth(&server.token)).await.text, wrong.text);
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -91,6 +93,7 @@ async fn a_request_without_a_good_token_is_refused() {
         let answer = agents_with(&server, &authorization).await;
         assert_like("bad_token", &answer, &[]);
     }
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -108,6 +111,7 @@ async fn logging_out_kills_the_tokens_of_the_user_at_once_and_of_nobody_else() {
     assert_eq!(agents_with(&server, &format!("Bearer {third}")).await.status, 200);
     let revoked = server.replica.view().control.user(&USER.0.parse().unwrap()).unwrap().revoked_at.unwrap();
     assert!(claims(&third)["nbf"].as_u64().unwrap() > revoked.as_secs());
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -118,4 +122,5 @@ async fn an_address_is_blocked_after_too_many_failed_logins_for_the_right_passwo
     }
     assert_like("login_throttled", &try_log_in(&server, USER.0, USER.1).await, &[]);
     assert_eq!(server.send("GET /agents").await.status, 200);
+    server.stop().await;
 }
