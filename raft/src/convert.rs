@@ -108,9 +108,7 @@ pub(crate) fn entry_of(term: u64, index: u64, body: Bytes) -> Result<Entry, Enve
     let (kind, payload) = envelope::open(&body)?;
     let payload = match kind {
         Kind::Blank => Payload::Blank,
-        Kind::Membership => {
-            Payload::Membership(envelope::decode::<proto::Membership>(kind, payload)?.try_into()?)
-        }
+        Kind::Membership => Payload::Membership(envelope::decode::<proto::Membership>(kind, payload)?.try_into()?),
         Kind::Change => Payload::Normal(ChangeBody(body)),
         found => return Err(EnvelopeError::Unexpected { expected: Kind::Change, found }),
     };

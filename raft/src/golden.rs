@@ -27,7 +27,8 @@ fn membership() -> Membership {
         address: address.to_owned(),
         store: StoreId::from_slice(&[byte; 16]).expect("16 bytes"),
     };
-    let members = BTreeMap::from([(1, peer("one.example:7001", 1)), (2, peer("two.example:7002", 2)), (3, peer("c:3", 3))]);
+    let members =
+        BTreeMap::from([(1, peer("one.example:7001", 1)), (2, peer("two.example:7002", 2)), (3, peer("c:3", 3))]);
     Membership::new(vec![[1, 2].into(), [1, 2, 3].into()], members).expect("sound")
 }
 
@@ -81,8 +82,7 @@ fn log_ids_of_format_1_are_read_and_written() {
 
 #[test]
 fn identities_of_format_1_are_read_and_written() {
-    let identity =
-        proto::Identity { cluster: "prod-eu_1".to_owned(), node: 2, store: vec![9; 16].into(), format: 1 };
+    let identity = proto::Identity { cluster: "prod-eu_1".to_owned(), node: 2, store: vec![9; 16].into(), format: 1 };
     let bytes = golden("identity-1.bin");
     assert_eq!(envelope::open_message(Kind::Identity, &bytes), Ok(identity.clone()));
     assert_eq!(envelope::seal_message(Kind::Identity, &identity), bytes);

@@ -112,12 +112,7 @@ impl Replica {
     ///
     /// # Cancel safety
     /// As for [`Replica::propose`].
-    pub async fn propose_as(
-        &self,
-        id: ChangeId,
-        change: Change,
-        deadline: Instant,
-    ) -> Result<Proposed, ProposeError> {
+    pub async fn propose_as(&self, id: ChangeId, change: Change, deadline: Instant) -> Result<Proposed, ProposeError> {
         let proposer = self.0.parts.proposer.clone();
         let proposing = self.0.handle.spawn(async move { proposer.propose(id, &change, deadline).await });
         proposing.await.unwrap_or(Err(ProposeError::Stopped)) // the runtime ended

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use muster_control::NodeId;
-use openraft::async_runtime::WatchReceiver;
 use openraft::alias::WatchReceiverOf;
+use openraft::async_runtime::WatchReceiver;
 use openraft::metrics::RaftServerMetrics;
 use tokio::sync::watch;
 
@@ -16,6 +16,17 @@ use crate::types::{Peer, Raft, TypeConfig};
 pub(crate) struct Leading {
     pub(crate) term: u64,
     pub(crate) leader: Option<NodeId>,
+}
+
+/// What a node is to this one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Acquaintance {
+    /// The cluster has not begun, as far as the log of this node goes.
+    NoMembers,
+    /// A member.
+    Member(Peer),
+    /// Not a member of a cluster that has begun.
+    Stranger,
 }
 
 /// Shared knowledge about the group. Cheap to clone.
@@ -58,14 +69,24 @@ impl Standing {
         self.leading.clone()
     }
 
-    /// Whether there are members: the cluster was bootstrapped, as far as the log of this node goes.
-    pub(crate) fn has_members(&self) -> bool {
-        self.metrics.borrow_watched().membership_config.nodes().next().is_some()
+    /// What a node is according to the newest membership in the log of this node, committed or not.
+    ///
+    /// One look: between two, the cluster may begin.
+    pub(crate) fn lookup(&self, node: NodeId) -> Acquaintance {
+        let metrics = self.metrics.borrow_watched();
+        match metrics.membership_config.get_node(&node.get()) {
+            Some(peer) => Acquaintance::Member(peer.clone()),
+            None if metrics.membership_config.nodes().next().is_some() => Acquaintance::Stranger,
+            None => Acquaintance::NoMembers,
+        }
     }
 
-    /// A member by its id, of the newest membership in the log of this node, committed or not.
+    /// A member by its id.
     pub(crate) fn member(&self, node: NodeId) -> Option<Peer> {
-        self.metrics.borrow_watched().membership_config.get_node(&node.get()).cloned()
+        match self.lookup(node) {
+            Acquaintance::Member(peer) => Some(peer),
+            Acquaintance::Stranger | Acquaintance::NoMembers => None,
+        }
     }
 
     /// Notes that a node showed itself as the leader.

@@ -157,13 +157,8 @@ async fn begin(mut config: ReplicaConfig, ready: Ready, opened: Opened) -> Resul
         stopping.clone(),
     );
     let read_index = ReadIndex { raft: raft.clone() };
-    let reads = Reads::start(
-        read_index.clone(),
-        standing.clone(),
-        Arc::clone(&peers),
-        Arc::clone(&counters),
-        stopping.clone(),
-    );
+    let reads =
+        Reads::start(read_index.clone(), standing.clone(), Arc::clone(&peers), Arc::clone(&counters), stopping.clone());
 
     let access = Access {
         cluster: config.cluster_id.clone(),

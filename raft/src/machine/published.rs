@@ -1,7 +1,7 @@
 //! What the rest of the node sees of the state machine.
 
-use std::sync::{Arc, RwLock};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, RwLock};
 
 use arc_swap::ArcSwap;
 use muster_control::{Control, LogIndex};

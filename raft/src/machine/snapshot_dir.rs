@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-
 use super::snapshot_file::SnapshotFile;
 use super::snapshot_read::{Restored, read_snapshot, read_snapshot_header};
 use crate::error::StartError;
@@ -47,8 +46,8 @@ impl SnapshotDir {
                     }
                     return Ok((this, Some(restored)));
                 }
-                Err(error) if error.kind() == io::ErrorKind::InvalidData
-                    || error.kind() == io::ErrorKind::UnexpectedEof =>
+                Err(error)
+                    if error.kind() == io::ErrorKind::InvalidData || error.kind() == io::ErrorKind::UnexpectedEof =>
                 {
                     tracing::error!(path = %path.display(), %error, "snapshot cannot be used");
                     damaged.push(path);

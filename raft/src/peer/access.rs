@@ -10,7 +10,7 @@ use super::address::Address;
 use super::incoming::Caller;
 use crate::config::ClusterId;
 use crate::counters::Counters;
-use crate::standing::Standing;
+use crate::standing::{Acquaintance, Standing};
 use crate::types::StoreId;
 
 /// Lets members in, each with the disk with which it is a member; before the cluster has members, those it is to
@@ -33,12 +33,12 @@ impl Access {
             if address.to_store != Some(self.me.1) {
                 return Err("this is not the disk the request is for");
             }
-            match self.standing.member(address.from) {
-                Some(member) if member.store == address.from_store => Ok(()),
+            match self.standing.lookup(address.from) {
+                Acquaintance::Member(member) if member.store == address.from_store => Ok(()),
                 // A wiped node: what it voted for and what it acknowledged is lost, so it may not go on.
-                Some(_) => Err("the caller is a member with another disk"),
-                None if !self.standing.has_members() && self.configured.contains(&address.from) => Ok(()),
-                None => Err("the caller is not a member"),
+                Acquaintance::Member(_) => Err("the caller is a member with another disk"),
+                Acquaintance::NoMembers if self.configured.contains(&address.from) => Ok(()),
+                Acquaintance::NoMembers | Acquaintance::Stranger => Err("the caller is not a member"),
             }
         })
     }

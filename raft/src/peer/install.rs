@@ -137,8 +137,7 @@ pub(super) async fn receive_snapshot(
     writing.await.map_err(|error| Status::internal(error.to_string()))?.map_err(internal)?;
     let vote = vote.ok_or_else(|| Status::invalid_argument("no vote in the first part"))?;
     let file = SnapshotFile::open(unfinished.path.clone()).map_err(internal)?;
-    let (snapshot, restored) =
-        file.checked().await.map_err(|error| Status::failed_precondition(error.to_string()))?;
+    let (snapshot, restored) = file.checked().await.map_err(|error| Status::failed_precondition(error.to_string()))?;
     unfinished.is_kept = true;
     let meta = SnapshotMeta { last_log_id: restored.last, last_membership: restored.membership.clone() };
     Ok((vote, Snapshot { meta, snapshot }))

@@ -11,7 +11,7 @@ use openraft::errors::{RPCError, ReplicationClosed, StreamingError};
 use openraft::network::{
     Backoff, NetBackoff, NetSnapshot, NetStreamAppend, NetTransferLeader, NetVote, RPCOption, RaftNetworkFactory,
 };
-use openraft::raft::{TransferLeaderRequest, TransferLeaderResponse, SnapshotResponse};
+use openraft::raft::{SnapshotResponse, TransferLeaderRequest, TransferLeaderResponse};
 use openraft::{OptionalSend, RPCTypes};
 
 use super::client::{PeerClient, Peers};
@@ -136,8 +136,7 @@ impl NetTransferLeader<TypeConfig> for Connection {
             last: request.last_log_id().map(Into::into),
         };
         let mut client = self.client.control.clone();
-        let response =
-            self.call(RPCTypes::TransferLeader, option.soft_ttl(), client.transfer_leader(message)).await?;
+        let response = self.call(RPCTypes::TransferLeader, option.soft_ttl(), client.transfer_leader(message)).await?;
         if response.refused.is_empty() {
             Ok(Ok(()))
         } else {

@@ -19,7 +19,7 @@ use crate::machine::SnapshotDir;
 use crate::proposer::{Led, Proposer};
 use crate::proto::{self, peer_server::Peer};
 use crate::reads::ReadIndex;
-use crate::standing::Standing;
+use crate::standing::{Acquaintance, Standing};
 use crate::types::{Raft, Vote};
 
 /// Answers peers that may ask; see [`Access`].
@@ -49,13 +49,18 @@ fn undecodable(error: impl std::fmt::Display) -> Status {
 impl Peer for PeerService {
     async fn hello(&self, request: Request<proto::HelloRequest>) -> Result<Response<proto::HelloResponse>, Status> {
         let caller = self.access.acquaintance(&request)?;
-        let known = self.standing.member(caller);
+        let initialized = self.raft.is_initialized().await.map_err(stopped)?;
+        let (knows_members, your_store) = match self.standing.lookup(caller) {
+            Acquaintance::NoMembers => (false, Bytes::new()),
+            Acquaintance::Member(peer) => (true, Bytes::copy_from_slice(peer.store.as_bytes())),
+            Acquaintance::Stranger => (true, Bytes::new()),
+        };
         Ok(Response::new(proto::HelloResponse {
             store: Bytes::copy_from_slice(self.access.me.1.as_bytes()),
-            initialized: self.raft.is_initialized().await.map_err(stopped)?,
+            initialized,
             configured: self.access.configured.iter().map(|node| node.get()).collect(),
-            knows_members: self.standing.has_members(),
-            your_store: known.map(|peer| Bytes::copy_from_slice(peer.store.as_bytes())).unwrap_or_default(),
+            knows_members,
+            your_store,
         }))
     }
 
@@ -71,7 +76,10 @@ impl Peer for PeerService {
         Ok(Response::new((&response).into()))
     }
 
-    async fn heartbeat(&self, request: Request<proto::AppendRequest>) -> Result<Response<proto::AppendResponse>, Status> {
+    async fn heartbeat(
+        &self,
+        request: Request<proto::AppendRequest>,
+    ) -> Result<Response<proto::AppendResponse>, Status> {
         let caller = self.access.member(&request)?;
         let request = AppendRequest::try_from(request.into_inner()).map_err(undecodable)?;
         let previous = request.prev_log_id;
@@ -116,7 +124,8 @@ impl Peer for PeerService {
         request: Request<Streaming<proto::AppendRequest>>,
     ) -> Result<Response<Self::AppendStream>, Status> {
         let caller = self.access.member(&request)?;
-        let requests = tokio_stream::StreamExt::map_while(request.into_inner(), move |message| decode_append(caller, message));
+        let requests =
+            tokio_stream::StreamExt::map_while(request.into_inner(), move |message| decode_append(caller, message));
         let standing = self.standing.clone();
         let answers = self.raft.stream_append(requests).map(move |answer| {
             let answer = answer.map_err(stopped)?;
@@ -146,7 +155,10 @@ impl Peer for PeerService {
         Ok(Response::new(proto::SnapshotResponse { vote: Some((&response.vote).into()) }))
     }
 
-    async fn propose(&self, request: Request<proto::ProposeRequest>) -> Result<Response<proto::ProposeResponse>, Status> {
+    async fn propose(
+        &self,
+        request: Request<proto::ProposeRequest>,
+    ) -> Result<Response<proto::ProposeResponse>, Status> {
         self.access.member(&request)?;
         let proto::ProposeRequest { id, change, timeout_ms } = request.into_inner();
         let id = <[u8; 16]>::try_from(id.as_ref()).map_err(undecodable)?;
@@ -157,7 +169,10 @@ impl Peer for PeerService {
 }
 
 /// A request as openraft takes it; `None` ends the session, and the leader begins another one.
-fn decode_append(caller: muster_control::NodeId, message: Result<proto::AppendRequest, Status>) -> Option<AppendRequest> {
+fn decode_append(
+    caller: muster_control::NodeId,
+    message: Result<proto::AppendRequest, Status>,
+) -> Option<AppendRequest> {
     let message = message.inspect_err(|status| tracing::debug!(peer = %caller, %status, "replication ended")).ok()?;
     AppendRequest::try_from(message)
         .inspect_err(|error| tracing::error!(peer = %caller, %error, "entries arrived damaged"))

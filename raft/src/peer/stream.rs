@@ -39,7 +39,9 @@ pub(super) fn rpc_error(status: &tonic::Status) -> RpcError {
     use tonic::Code;
     match status.code() {
         // Not connected, refused as a stranger, or stopping: asking again at once is of no use.
-        Code::Unavailable | Code::PermissionDenied | Code::Unimplemented => RPCError::Unreachable(Unreachable::new(status)),
+        Code::Unavailable | Code::PermissionDenied | Code::Unimplemented => {
+            RPCError::Unreachable(Unreachable::new(status))
+        }
         _ => RPCError::Network(NetworkError::new(status)),
     }
 }

@@ -175,7 +175,9 @@ impl Writer {
                     done.send(outcome()).ok(); // as above
                 }
                 Then::Purged { from, to } => {
-                    if result.is_ok() && let Err(error) = self.drop_files(from, to) {
+                    if result.is_ok()
+                        && let Err(error) = self.drop_files(from, to)
+                    {
                         // Only space is lost; compaction will find it.
                         tracing::warn!(%error, "files of purged entries stay for now");
                     }

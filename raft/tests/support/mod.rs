@@ -1,18 +1,22 @@
 //! A cluster to test with.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub(crate) mod link;
+
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::time::Duration;
 
-use muster_control::{AgentId, Change, EnrollAgent, Epoch, Force, LogIndex, NodeId, RegisteredAddress, Seen, Sighting, Stamp};
-use muster_raft::{ClusterId, MemberConfig, PeerTls, Replica, ReplicaConfig, StartError, Tuning, View};
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType,
+use muster_control::{
+    AgentId, Change, EnrollAgent, Epoch, Force, LogIndex, NodeId, RegisteredAddress, Seen, Sighting, Stamp,
 };
+use muster_raft::{ClusterId, MemberConfig, PeerTls, Replica, ReplicaConfig, StartError, Tuning, View};
+use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType};
 use tempfile::TempDir;
 use tokio::time::Instant;
+
+use link::Link;
 
 /// How long a test waits for what must happen.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -55,11 +59,7 @@ impl Authority {
         params.subject_alt_names = vec![SanType::URI(uri.try_into().expect("ascii"))];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         let certificate = params.signed_by(&key, &self.issuer).expect("signed");
-        PeerTls {
-            ca_pem: self.pem.clone(),
-            certificate_pem: certificate.pem(),
-            key_pem: key.serialize_pem(),
-        }
+        PeerTls { ca_pem: self.pem.clone(), certificate_pem: certificate.pem(), key_pem: key.serialize_pem() }
     }
 }
 
@@ -68,9 +68,11 @@ pub(crate) struct Cluster {
     authority: Authority,
     cluster_id: ClusterId,
     members: Vec<MemberConfig>,
+    listen: BTreeMap<u64, SocketAddr>,
     tls: BTreeMap<u64, PeerTls>,
     tuning: Tuning,
     directory: TempDir,
+    links: BTreeMap<u64, Link>,
     running: BTreeMap<u64, Replica>,
 }
 
@@ -80,30 +82,63 @@ impl Cluster {
         Self::start_with(size, |_| {}).await
     }
 
+    /// Starts nodes that reach each other through links.
+    pub(crate) async fn start_behind_links(size: u64) -> Self {
+        let mut this = Self::prepare(size, Tuning { disk_reserve_bytes: 0, ..Tuning::default() });
+        for node in 1..=size {
+            let link = Link::towards(this.listen[&node]).await;
+            let member = &mut this.members[usize::try_from(node).expect("small") - 1];
+            member.address = link.address().to_string();
+            this.links.insert(node, link);
+        }
+        this.start_all().await
+    }
+
     pub(crate) async fn start_with(size: u64, tune: impl FnOnce(&mut Tuning)) -> Self {
-        let authority = Authority::new();
-        let cluster_id: ClusterId = "test".parse().expect("a name");
-        let member = |node| MemberConfig { node_id: NodeId::new(node), address: free_address().to_string() };
-        let members: Vec<_> = (1..=size).map(member).collect();
-        let tls = (1..=size).map(|node| (node, authority.certificate(&cluster_id, node))).collect();
         let mut tuning = Tuning { disk_reserve_bytes: 0, ..Tuning::default() };
         tune(&mut tuning);
-        let directory = tempfile::tempdir().expect("a directory");
-        let mut this = Self { authority, cluster_id, members, tls, tuning, directory, running: BTreeMap::new() };
-        for node in 1..=size {
-            this.restart(node).await;
+        Self::prepare(size, tuning).start_all().await
+    }
+
+    fn prepare(size: u64, tuning: Tuning) -> Self {
+        let authority = Authority::new();
+        let cluster_id: ClusterId = "test".parse().expect("a name");
+        let listen: BTreeMap<_, _> = (1..=size).map(|node| (node, free_address())).collect();
+        let member = |(node, address): (&u64, &SocketAddr)| MemberConfig {
+            node_id: NodeId::new(*node),
+            address: address.to_string(),
+        };
+        Self {
+            members: listen.iter().map(member).collect(),
+            tls: listen.keys().map(|node| (*node, authority.certificate(&cluster_id, *node))).collect(),
+            authority,
+            cluster_id,
+            listen,
+            tuning,
+            directory: tempfile::tempdir().expect("a directory"),
+            links: BTreeMap::new(),
+            running: BTreeMap::new(),
         }
-        this.leader().await;
-        this
+    }
+
+    async fn start_all(mut self) -> Self {
+        for node in self.listen.keys().copied().collect::<Vec<_>>() {
+            self.restart(node).await;
+        }
+        self.leader().await;
+        self
+    }
+
+    pub(crate) fn link(&self, node: u64) -> &Link {
+        &self.links[&node]
     }
 
     pub(crate) fn config(&self, node: u64) -> ReplicaConfig {
-        let listen = &self.members[usize::try_from(node).expect("small") - 1].address;
         ReplicaConfig {
             cluster_id: self.cluster_id.clone(),
             node_id: NodeId::new(node),
             data_dir: self.directory.path().join(node.to_string()),
-            listen: listen.parse().expect("an address"),
+            listen: self.listen[&node],
             members: self.members.clone(),
             tls: self.tls[&node].clone(),
             tuning: self.tuning.clone(),
