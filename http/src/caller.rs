@@ -97,7 +97,8 @@ impl Caller {
         let token = bearer(&parts.headers)?;
         let known = app.replica().view();
         let claims = known.control.signing_key().map(|key| app.tokens.verify(key, token, now())).transpose()?;
-        let view = app.read(consistency(&parts.headers, &parts.method)?).await?;
+        let read = app.read(consistency(&parts.headers, &parts.method)?).await;
+        let view = if is_read(&parts.method) { read? } else { read.map_err(Problem::before_change)? };
         let admit = |claims: Arc<Claims>| {
             let user: UserName = claims.sub.parse().map_err(|_| Problem::unauthorized("Invalid token"))?;
             app.tokens.admit(&claims, view.control.user(&user))?;
@@ -129,10 +130,14 @@ impl FromRequestParts<Arc<App>> for Caller {
 pub(crate) fn consistency(headers: &HeaderMap, method: &Method) -> Result<Consistency, Problem> {
     match headers.get(CONSISTENCY).map(|value| value.as_bytes()) {
         None | Some(b"linearizable") => Ok(Consistency::Linearizable),
-        Some(b"stale") if matches!(*method, Method::GET | Method::HEAD) => Ok(Consistency::Stale),
+        Some(b"stale") if is_read(method) => Ok(Consistency::Stale),
         Some(b"stale") => Err(Problem::schema("only reads can be stale")),
         Some(_) => Err(Problem::schema("header 'muster-consistency' is neither linearizable nor stale")),
     }
+}
+
+fn is_read(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
 }
 
 fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {

@@ -244,6 +244,11 @@ impl Problem {
         Self { retry_after: Some(Duration::from_secs(1)), ..problem }
     }
 
+    /// The same problem of a request for a change: what could not even be read was certainly not changed.
+    pub(crate) fn before_change(self) -> Self {
+        if self.kind == Kind::Unavailable { Self { kind: Kind::NotApplied, ..self } } else { self }
+    }
+
     /// The change was certainly not applied.
     fn not_applied(detail: impl Into<String>) -> Self {
         let problem = Self::new(Kind::NotApplied, Some(Code::NotReady), detail);
@@ -335,8 +340,10 @@ impl From<ProposeError> for Problem {
 impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Self {
         match error {
-            ReadError::NoQuorum => Self::unavailable("no quorum within the request time-out; nothing was read"),
-            ReadError::Stopped => Self::unavailable("this node stops; nothing was read"),
+            ReadError::NoQuorum => {
+                Self::unavailable("no quorum within the request time-out; nothing was read or changed")
+            }
+            ReadError::Stopped => Self::unavailable("this node stops; nothing was read or changed"),
         }
     }
 }

@@ -78,11 +78,15 @@ async fn probes_need_no_token_and_count_for_no_limit() {
 async fn without_a_quorum_reads_and_writes_say_so_in_time() {
     let config = ApiConfig { request_timeout: Duration::from_secs(1), ..config() };
     let server = Server::unfounded(config, 3).await;
-    for line in ["GET /agents", "PUT /agents/restart", "GET /v1/cluster"] {
+    for (line, kind) in [
+        ("GET /agents", "/problems/unavailable"),
+        ("PUT /agents/restart", "/problems/not-applied"),
+        ("GET /v1/cluster", "/problems/unavailable"),
+    ] {
         let (method, path) = line.split_once(' ').unwrap();
         let answer = Answer::of(server.bare(method, path).bearer_auth("x")).await;
         assert_eq!(answer.status, 503, "{line}: {answer:?}");
-        assert_eq!(answer.json()["type"], "/problems/unavailable");
+        assert_eq!(answer.json()["type"], kind);
         assert_eq!(answer.header("retry-after").unwrap(), "1");
         assert_eq!(answer.error(), 1017);
     }
