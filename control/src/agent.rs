@@ -79,8 +79,8 @@ pub struct Session {
     /// Address and port the agent came from.
     #[n(3)]
     pub peer: Label,
-    /// Whether the agent's process is known to have sent a keepalive, in this session or one it resumed from
-    /// without a new startup. Needed to judge what `agent getstate` answers.
+    /// Whether the agent's process is known to have sent a keepalive in this session. Needed to judge what `agent
+    /// getstate` answers.
     #[n(4)]
     pub kept_alive: bool,
 }

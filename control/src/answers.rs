@@ -9,10 +9,10 @@ use crate::shared::Shared;
 use crate::stamp::{Millis, Stamp};
 
 /// For how long an outcome is remembered, at least. A proposer gives up retrying long before.
-const REMEMBER: Millis = Millis::from_secs(60);
+const REMEMBER: Millis = Millis::from_secs(120);
 
 /// So many outcomes are remembered however old they are: a jump of the clock forgets nobody's retry.
-const REMEMBER_AT_LEAST: usize = 1024;
+const REMEMBER_AT_LEAST: usize = 32_768;
 
 /// The remembered outcomes.
 #[derive(Clone, Debug, Default)]
@@ -52,7 +52,7 @@ impl Answers {
         let now = answer.at;
         self.restore(answer);
         while self.in_order.len() > REMEMBER_AT_LEAST {
-            let oldest = *self.in_order.front().expect("it has more than a thousand");
+            let oldest = *self.in_order.front().expect("it has more than the least");
             if self.by_id.get(&oldest).is_some_and(|answer| now.since(answer.at) <= REMEMBER) {
                 break;
             }
@@ -91,11 +91,12 @@ mod tests {
     #[test]
     fn a_young_outcome_is_kept_however_many_came_after_it() {
         let mut answers = Answers::default();
-        for number in 0..3000 {
-            answers.remember(answer(number, Stamp::from_millis(number)));
+        let many = 2 * REMEMBER_AT_LEAST as u64;
+        for number in 0..many {
+            answers.remember(answer(number, Stamp::from_millis(number / 1000)));
         }
-        assert_eq!(answers.iter().count(), 3000);
-        answers.remember(answer(3000, Stamp::from_millis(200_000)));
+        assert_eq!(answers.iter().count(), 2 * REMEMBER_AT_LEAST);
+        answers.remember(answer(many, Stamp::from_millis(200_000)));
         assert_eq!(answers.iter().count(), REMEMBER_AT_LEAST);
     }
 }

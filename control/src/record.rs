@@ -205,7 +205,7 @@ impl Restore {
 
     fn close_command(&mut self) {
         if let (Some((head, deliveries)), Some(control)) = (self.open.take(), &mut self.control) {
-            if head.send_before > control.clock {
+            if head.send_before >= control.clock {
                 control.timers.set(head.send_before, Timer::SendBefore(head.id));
             }
             let command = Command::new(head, deliveries.into_iter().collect());

@@ -44,15 +44,13 @@ impl Control {
             send_before: turn.now.plus(issue.send_within),
             revision: turn.index,
         };
-        let deliveries: OrdMap<AgentId, Delivery> = targets
-            .iter()
-            .map(|agent| (*agent, Delivery::queued(turn.now, turn.index, self.carrier(*agent, issue.kind))))
-            .collect();
+        let mut delivery = |agent: &AgentId| {
+            let shares = self.enqueue(*agent, id, issue.kind, turn);
+            (*agent, Delivery::queued(turn.now, turn.index, shares))
+        };
+        let deliveries: OrdMap<AgentId, Delivery> = targets.iter().map(&mut delivery).collect();
         self.timers.set(head.send_before, Timer::SendBefore(id));
         self.commands.insert(id, Arc::new(Command::new(head, deliveries)));
-        for agent in &targets {
-            self.enqueue(*agent, id, issue.kind, turn);
-        }
         Outcome::Issued(Issued { command: id, targets, refused })
     }
 

@@ -29,24 +29,25 @@ const RETRY_AFTER: Millis = Millis::from_secs(2);
 const RETRY_FOR: Millis = Millis::from_secs(15);
 
 impl Control {
-    /// The command that a new one of this kind shares its sending with.
-    pub(crate) fn carrier(&self, agent: AgentId, kind: CommandKind) -> Option<CommandId> {
-        let last = self.lanes.get(&agent)?.items.last()?;
-        (last.kind == kind && last.sent().is_none()).then_some(last.command)
-    }
-
-    pub(crate) fn enqueue(&mut self, agent: AgentId, command: CommandId, kind: CommandKind, turn: &mut Turn) {
-        let shares = self.carrier(agent, kind).is_some();
+    /// Puts a command into the lane of an agent; returns the command whose sending it shares, if it does.
+    pub(crate) fn enqueue(
+        &mut self,
+        agent: AgentId,
+        command: CommandId,
+        kind: CommandKind,
+        turn: &mut Turn,
+    ) -> Option<CommandId> {
         let lane = self.lanes.entry(agent).or_default();
-        if let Some(last) = lane.items.last_mut().filter(|_| shares) {
+        if let Some(last) = lane.items.last_mut().filter(|last| last.kind == kind && last.sent().is_none()) {
             last.sharers.push(command);
-            return;
+            return Some(last.command);
         }
         let sending = Sending::Waiting(turn.now);
         lane.items.push(LaneItem { command, kind, sharers: Vec::new(), sending, first_refused_at: None });
         if lane.items.len() == 1 {
             self.offer(agent, turn);
         }
+        None
     }
 
     /// Tells the agent's owner, if it has one, what is to be sent next.
@@ -102,7 +103,7 @@ impl Control {
             }
             // In the session it was sent in, the event would be of a start before the command.
             Evidence::Started if restarts && later => self.settle(agent, Stage::Confirmed, &Reason::Started, turn),
-            Evidence::State(state) if restarts && later => {
+            Evidence::State(state) if restarts && named && later => {
                 if sent.kept_alive && !state.has_sent_keepalive {
                     self.settle(agent, Stage::Confirmed, &Reason::NewProcess, turn);
                 }
@@ -208,7 +209,9 @@ impl Control {
             item.sharers.retain(|sharer| *sharer != command);
         } else if item.sharers.is_empty() {
             let gone = lane.items.remove(place);
-            self.timers.clear(gone.due(), Timer::Lane(agent));
+            if place == 0 {
+                self.timers.clear(gone.due(), Timer::Lane(agent)); // a lane's timer is that of its head
+            }
         } else {
             item.command = item.sharers.remove(0);
             heir = Some(item.clone());

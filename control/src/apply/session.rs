@@ -35,7 +35,8 @@ impl Control {
 
     fn open_session(&mut self, open: &OpenSessions, new: &OpenSession, turn: &mut Turn) -> Result<Epoch, Refusal> {
         let agent = self.agents.get(new.agent).ok_or(Refusal::UnknownAgent)?;
-        if new.resume.is_some_and(|epoch| epoch != agent.epoch || agent.session.is_some()) {
+        let lost = agent.session.is_none() && agent.status_code == StatusCode::NodeLost;
+        if new.resume.is_some_and(|epoch| epoch != agent.epoch || !lost) {
             return Err(Refusal::StaleEpoch);
         }
         let epoch = agent.epoch.next();
@@ -104,7 +105,8 @@ impl Control {
         self.current(sighting.agent, sighting.epoch)?;
         self.agents.update(sighting.agent, |agent| {
             if sighting.keepalive_at.is_some() {
-                agent.last_keepalive = agent.last_keepalive.max(sighting.keepalive_at);
+                // By the owner's clock; one that is ahead must not make the agent seem alive for longer.
+                agent.last_keepalive = agent.last_keepalive.max(sighting.keepalive_at.map(|at| at.min(turn.now)));
                 mark_kept_alive(agent);
             }
             let news = sighting.report.as_ref().is_some_and(|report| learn(agent, report));
