@@ -1,11 +1,13 @@
 //! The secure channel on TCP: from the socket to what an agent said, and back.
 
+mod caller;
 mod connection;
 mod ending;
 mod freshness;
 mod heard;
 mod identify;
 mod line;
+mod messages;
 mod outbox;
 
 use std::net::SocketAddr;

@@ -62,8 +62,8 @@ impl Gateway {
         tls: Arc<ServerConfig>,
     ) -> Result<Self, StartError> {
         let (enrollment_listener, enrollment_address) =
-            listen(config.enrollment.listen, config.enrollment.max_in_flight).await?;
-        let (channel_listener, channel_address) = listen(config.channel.listen, config.channel.max_connections).await?;
+            listen(config.enrollment.listen, config.enrollment.max_in_flight)?;
+        let (channel_listener, channel_address) = listen(config.channel.listen, config.channel.max_connections)?;
         let metrics = Metrics::register(registry);
         let (desk, desk_task) = DeskTask::spawn(config.sessions.clone(), replica.clone(), metrics.clone());
         let channel = Channel::new(config.clone(), replica.clone(), desk.clone(), metrics.clone());
@@ -125,9 +125,9 @@ impl Gateway {
     }
 }
 
-async fn listen(address: SocketAddr, limit: usize) -> Result<(Listener, SocketAddr), StartError> {
+fn listen(address: SocketAddr, limit: usize) -> Result<(Listener, SocketAddr), StartError> {
     let failed = |source| StartError::Listen { address, source };
-    let listener = Listener::bind(address, limit).await.map_err(failed)?;
+    let listener = Listener::bind(address, limit).map_err(failed)?;
     let bound = listener.address().map_err(failed)?;
     Ok((listener, bound))
 }

@@ -5,12 +5,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 /// Pause after a failed accept: the usual reason, no free file descriptor, does not go away by asking again at once.
 const PAUSE: Duration = Duration::from_millis(20);
+
+/// Connections the kernel may keep ready; it cuts this to its own limit. When thousands of agents come back at once,
+/// each one beyond it waits a second for its next try.
+const BACKLOG: u32 = 16_384;
 
 /// A listening socket with a limit on what it admits.
 pub(crate) struct Listener {
@@ -20,8 +24,11 @@ pub(crate) struct Listener {
 
 impl Listener {
     /// Starts to listen; port 0 takes any free one.
-    pub(crate) async fn bind(address: SocketAddr, limit: usize) -> io::Result<Self> {
-        let socket = TcpListener::bind(address).await?;
+    pub(crate) fn bind(address: SocketAddr, limit: usize) -> io::Result<Self> {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.set_reuseaddr(true)?; // a node that restarts must not wait for connections that fade out
+        socket.bind(address)?;
+        let socket = socket.listen(BACKLOG)?;
         Ok(Self { socket, admitted: Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS))) })
     }
 

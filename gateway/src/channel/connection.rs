@@ -1,71 +1,53 @@
 //! One connection of an agent, one task: reads frames, acks from memory, writes what the desk hands over.
 
 use std::convert::Infallible;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use muster_control::{Agent, AgentId, Label};
+use muster_control::AgentId;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::Channel;
+use super::caller::Caller;
 use super::ending::Ending;
-use super::heard::{answer, now, product_version, report};
-use super::identify::identify;
-use super::line::LineSink;
 use super::outbox::Outbox;
 use crate::codec::envelope::{Envelope, PONG, Sealed};
-use crate::codec::{AgentVersion, FromAgent, Keepalive, Method, SecureChannel, Startup, ToAgent, frame};
-use crate::session::{Connected, Heard, Input, LineId, Outgoing, Pulse, Sink, Ticket};
+use crate::codec::{FromAgent, frame};
+use crate::session::{Heard, Input, LineId, Outgoing, Pulse, Sink, Ticket};
 
 /// Room for one read; larger frames bring their own.
 const READ_BYTES: usize = 4_096;
 
-/// Messages before the startup that are kept for the session; answers of the connection before may be among them.
-const HELD_LIMIT: usize = 16;
-
 /// A connection and what is known of the agent at its other end.
 pub(crate) struct Connection {
-    channel: Arc<Channel>,
+    pub(super) channel: Arc<Channel>,
     stream: TcpStream,
-    peer: SocketAddr,
+    pub(super) peer: SocketAddr,
     began: Instant,
     inbox: BytesMut,
     outbox: Outbox,
-    caller: Option<Box<Caller>>,
-    line: Option<OpenLine>,
-    held: Vec<Heard>,
-    hang_up: CancellationToken,
+    pub(super) caller: Option<Box<Caller>>,
+    pub(super) line: Option<OpenLine>,
+    pub(super) held: Vec<Heard>,
+    pub(super) hang_up: CancellationToken,
     /// Held until a valid startup came.
-    stranger: Option<OwnedSemaphorePermit>,
-}
-
-/// Who speaks here, and with which key. One connection is one agent's.
-struct Caller {
-    agent: AgentId,
-    /// The id in front of its messages, if there is one.
-    id: Option<String>,
-    keys: SecureChannel,
-    /// How its latest message was encrypted: it is answered the same way.
-    method: Method,
-    /// Hash of its latest keepalive, so that only one that differs is read and told on.
-    keepalive: Option<u64>,
+    pub(super) stranger: Option<OwnedSemaphorePermit>,
 }
 
 /// What exists from the first valid startup on.
-struct OpenLine {
-    id: LineId,
-    agent: AgentId,
-    pulse: Arc<Pulse>,
-    sink: Arc<dyn Sink>,
-    orders: mpsc::Receiver<Outgoing>,
+pub(super) struct OpenLine {
+    pub(super) id: LineId,
+    pub(super) agent: AgentId,
+    pub(super) pulse: Arc<Pulse>,
+    pub(super) sink: Arc<dyn Sink>,
+    pub(super) orders: mpsc::Receiver<Outgoing>,
     /// Whether the desk knows that the agent spoke after the ack.
-    spoke: bool,
+    pub(super) spoke: bool,
 }
 
 impl Connection {
@@ -125,7 +107,7 @@ impl Connection {
             tokio::select! {
                 biased;
                 () = self.hang_up.cancelled() => return Err(self.hung_up()),
-                order = next_order(&mut self.line) => self.order(&order),
+                order = next_order(&mut self.line) => self.push(&order.payload, order.ticket),
                 ready = self.stream.ready(interest) => {
                     if ready?.is_readable() {
                         self.read()?;
@@ -161,7 +143,8 @@ impl Connection {
         }
     }
 
-    fn flush(&mut self) -> Result<(), Ending> {
+    /// Writes what the socket takes.
+    pub(super) fn flush(&mut self) -> Result<(), Ending> {
         let started = self.outbox.flush(&self.stream)?;
         self.channel.metrics.written.inc_by(started as u64);
         if self.outbox.len() > self.channel.config.channel.write_backlog { Err(Ending::Stalled) } else { Ok(()) }
@@ -188,155 +171,18 @@ impl Connection {
     /// The agent that a message claims to be from; that it has the key is seen when the message opens.
     async fn recognise(&mut self, sealed: &Sealed<'_>) -> Result<Box<Caller>, Ending> {
         match self.caller.take() {
-            Some(known) if known.id.as_deref() == sealed.id => return Ok(known),
-            Some(_) => return Err(Ending::OtherAgent),
-            None => {}
+            Some(known) if known.is_named(sealed) => Ok(known),
+            Some(_) => Err(Ending::OtherAgent),
+            None => Caller::find(&self.channel, sealed, self.peer.ip()).await,
         }
-        let peer = self.peer.ip();
-        let view = self.channel.replica.view();
-        match identify(&view.control, sealed.id, peer) {
-            // It may have been enrolled on another node a moment ago.
-            Err(Ending::UnknownAgent) => {
-                let within = self.channel.config.channel.identify_within;
-                let fresh = timeout(within, self.channel.freshness.view()).await;
-                let Ok(Ok(view)) = fresh else { return Err(Ending::CannotTell) };
-                identify(&view.control, sealed.id, peer).map(|agent| Caller::new(agent, sealed))
-            }
-            found => found.map(|agent| Caller::new(agent, sealed)),
-        }
-    }
-
-    async fn message(&mut self, message: FromAgent<'_>) -> Result<(), Ending> {
-        let (kind, heard) = match message {
-            FromAgent::Startup(startup) => {
-                self.channel.metrics.message("startup");
-                return self.startup(startup).await;
-            }
-            FromAgent::Keepalive(body) => match self.keepalive(body) {
-                Some(heard) => ("keepalive", heard),
-                None => ("other", Heard::Spoke),
-            },
-            FromAgent::Shutdown => ("shutdown", Heard::Shutdown),
-            FromAgent::Answer { number, body } => ("answer", answer(number, body)),
-            FromAgent::Event(event) if event.is_agent_started() => ("started", Heard::Started),
-            FromAgent::Event(_) => ("event", Heard::Spoke),
-            FromAgent::RequestAck(_) | FromAgent::Other(_) => ("other", Heard::Spoke),
-        };
-        self.channel.metrics.message(kind);
-        self.hear(heard).await;
-        Ok(())
-    }
-
-    /// Acks at once, whatever the cluster is doing, and only then tells of it: agents give up on a manager that is slow.
-    async fn startup(&mut self, startup: Startup<'_>) -> Result<(), Ending> {
-        let version = match startup {
-            Startup::Unreadable => return Err(self.refuse(&ToAgent::refused_as_unreadable())),
-            Startup::Version(version) if self.is_too_new(&version) => {
-                return Err(self.refuse(&ToAgent::refused_as_too_new()));
-            }
-            Startup::Version(version) => Some(product_version(&version)),
-            Startup::Silent => None,
-        };
-        self.push(&ToAgent::Ack.encode(), None);
-        self.flush()?;
-        self.stranger = None;
-        let Some(caller) = self.caller.as_mut() else { return Ok(()) };
-        caller.keepalive = None;
-        let desk = &self.channel.desk;
-        let line = self.line.get_or_insert_with(|| {
-            let (sink, orders) = LineSink::new(self.hang_up.clone());
-            let (id, agent, pulse) = (desk.new_line(), caller.agent, desk.pulses().start());
-            OpenLine { id, agent, pulse, sink: Arc::new(sink), orders, spoke: false }
-        });
-        line.pulse.beat();
-        line.spoke = false;
-        let connected = Connected {
-            agent: caller.agent,
-            line: line.id,
-            peer: Label::truncated(&self.peer.to_string()),
-            version,
-            pulse: line.pulse.clone(),
-            sink: line.sink.clone(),
-        };
-        desk.tell(Input::Connected(connected)).await;
-        for heard in std::mem::take(&mut self.held) {
-            self.hear(heard).await;
-        }
-        Ok(())
-    }
-
-    fn is_too_new(&self, version: &str) -> bool {
-        let config = &self.channel.config;
-        let newer = |version: AgentVersion| version.is_newer_line_than(config.manager_version);
-        !config.allow_higher_versions && version.parse().is_ok_and(newer)
-    }
-
-    fn refuse(&mut self, refusal: &ToAgent<'_>) -> Ending {
-        self.push(&refusal.encode(), None);
-        match self.flush() {
-            Ok(()) => Ending::VersionRefused,
-            Err(ending) => ending,
-        }
-    }
-
-    /// Acks a valid keepalive; what it reports is told on only if it is not what the one before said.
-    fn keepalive(&mut self, body: &[u8]) -> Option<Heard> {
-        let end = body.iter().rposition(|byte| *byte == b'\n')?;
-        let mut hasher = DefaultHasher::new();
-        body[..end].hash(&mut hasher);
-        let hash = Some(hasher.finish());
-        let caller = self.caller.as_mut()?;
-        let mut news = None;
-        if caller.keepalive != hash {
-            caller.keepalive = hash;
-            let keepalive = Keepalive::parse(body).ok()?;
-            news = Some(Box::new(report(&keepalive)));
-        }
-        if self.line.is_some() {
-            self.push(&ToAgent::Ack.encode(), None);
-        }
-        Some(Heard::Keepalive { at: now(), report: news })
-    }
-
-    async fn hear(&mut self, heard: Heard) {
-        let Some(line) = self.line.as_mut() else {
-            if self.held.len() < HELD_LIMIT {
-                self.held.push(heard);
-            }
-            return;
-        };
-        line.pulse.beat();
-        if heard == Heard::Spoke && line.spoke {
-            return;
-        }
-        line.spoke = true;
-        let (agent, line) = (line.agent, line.id);
-        self.channel.desk.tell(Input::Heard { agent, line, heard }).await;
-    }
-
-    fn order(&mut self, order: &Outgoing) {
-        self.push(&order.payload, order.ticket);
     }
 
     /// Seals a payload for the agent and puts its frame in line.
-    fn push(&mut self, payload: &[u8], ticket: Option<Ticket>) {
+    pub(super) fn push(&mut self, payload: &[u8], ticket: Option<Ticket>) {
         let Some(caller) = &self.caller else { return };
         let numbering = self.channel.counter.next();
         let frame = caller.keys.seal_frame(caller.method, numbering, payload);
         self.outbox.push(&frame.expect("what this node sends is far below the limit of a message"), ticket);
-    }
-}
-
-impl Caller {
-    fn new(agent: &Agent, sealed: &Sealed<'_>) -> Box<Self> {
-        let id = agent.id.to_string();
-        Box::new(Self {
-            agent: agent.id,
-            keys: SecureChannel::for_key(&id, agent.name.as_str(), agent.key.as_str()),
-            id: sealed.id.map(str::to_owned),
-            method: sealed.method,
-            keepalive: None,
-        })
     }
 }
 

@@ -94,12 +94,12 @@ impl SecureChannel {
     /// # Errors
     /// Whatever is wrong with it; on TCP the connection is then to be closed.
     pub fn open(&self, sealed: &Sealed<'_>) -> Result<Opened, CodecError> {
-        SCRATCH.with_borrow_mut(|Scratch { inflater, plain, inner, .. }| {
+        SCRATCH.with_borrow_mut(|Scratch { inflater, plain, inflated, .. }| {
             plain.clear();
             plain.extend_from_slice(sealed.ciphertext);
             let plain = self.ciphers.decrypt(sealed.method, plain)?;
             let stream = strip_bangs(plain)?;
-            let (numbering, payload) = inner::split(inflater.inflate(stream, inner)?)?;
+            let (numbering, payload) = inner::split(inflater.inflate(stream, inflated)?)?;
             Ok(Opened { payload: payload.to_vec(), numbering, method: sealed.method })
         })
     }
@@ -160,6 +160,8 @@ struct Scratch {
     inflater: Inflater,
     plain: Vec<u8>,
     inner: Vec<u8>,
+    /// Apart from `inner`, which shrinks: this one stays at its full length, so that it is filled with zeros once.
+    inflated: Vec<u8>,
 }
 
 thread_local! {
@@ -168,6 +170,7 @@ thread_local! {
         inflater: Inflater::new(),
         plain: Vec::new(),
         inner: Vec::new(),
+        inflated: Vec::new(),
     });
 }
 

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::support::{Agent, PATIENCE, Site};
+use super::support::{Agent, PATIENCE, Site, until};
 
 fn refused(answer: Option<Answer>) -> String {
     match answer {
@@ -72,6 +72,30 @@ async fn the_peer_of_a_lost_answer_enrolls_again_at_once() {
     let found = site.enroll("web-01").await;
     assert_ne!(lost.id, found.id);
     assert_eq!(site.replica().view().control.agents().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_could_not_be_answered_is_removed_again() {
+    let site = Site::start().await;
+    let unanswered = "muster_enrollments_total{result=\"unanswered\"}";
+    for number in 0..200 {
+        let mut stream = site.enrollment(1).await;
+        stream.write_all(format!("OSSEC A:'agent-{number}'\n").as_bytes()).await.unwrap();
+        stream.flush().await.unwrap();
+        // A reset: what is on its way to the agent is lost.
+        stream.get_ref().0.set_zero_linger().unwrap();
+        drop(stream);
+        if site.count(1, unanswered) > 0 {
+            break;
+        }
+    }
+    site.until_count(unanswered, 1).await;
+    until("only those are left that were answered", || async {
+        let enrolled = site.count(1, "muster_enrollments_total{result=\"enrolled\"}");
+        let idle = site.count(1, "muster_enrollments_in_flight") == 0;
+        (idle && site.replica().view().control.agents().len() as u64 == enrolled).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

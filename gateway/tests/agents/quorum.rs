@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use muster_control::{Status, StatusCode};
 use muster_gateway::codec::enrollment::Answer;
+use muster_gateway::codec::{FromAgent, Startup};
 use tokio::time::Instant;
 
 use super::support::{Agent, Site};
@@ -24,6 +25,12 @@ async fn without_a_quorum_agents_are_acked_and_requests_are_refused_quickly() {
     let answer = site.request(1, "OSSEC A:'web-03'\n").await;
     assert!(matches!(answer, Some(Answer::Refused(_))), "{answer:?}");
     assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
+    let mut stranger = identity.clone();
+    stranger.id = "999".into();
+    let mut stranger = Agent::connect(site.gateway(1).channel_address(), &stranger).await;
+    stranger.say(&FromAgent::Startup(Startup::Silent)).await;
+    stranger.expect_close().await;
+    site.until_count("muster_agent_connections_closed_total{cause=\"cannot_tell\"}", 1).await;
     let record = site.replica().view().control.agents().get(late.id()).unwrap().clone();
     assert_eq!((record.status, record.status_code), (Status::NeverConnected, StatusCode::None));
 

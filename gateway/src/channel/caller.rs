@@ -1,0 +1,58 @@
+//! The agent at the other end of a connection.
+
+use std::net::IpAddr;
+
+use muster_control::{Agent, AgentId};
+use tokio::time::timeout;
+
+use super::Channel;
+use super::ending::Ending;
+use super::identify::identify;
+use crate::codec::envelope::Sealed;
+use crate::codec::{Method, SecureChannel};
+
+/// Who speaks here, and with which key. One connection is one agent's.
+pub(crate) struct Caller {
+    pub(super) agent: AgentId,
+    /// The id in front of its messages, if there is one.
+    id: Option<String>,
+    pub(super) keys: SecureChannel,
+    /// How its latest message was encrypted: it is answered the same way.
+    pub(super) method: Method,
+    /// Hash of its latest keepalive, so that only one that differs is read and told on.
+    pub(super) keepalive: Option<u64>,
+}
+
+impl Caller {
+    /// Looks up who sent a message, first in what this node knows, then in what the cluster knows.
+    ///
+    /// # Errors
+    /// Nobody, nobody who may come from `peer`, or nobody can tell.
+    pub(super) async fn find(channel: &Channel, sealed: &Sealed<'_>, peer: IpAddr) -> Result<Box<Self>, Ending> {
+        match identify(&channel.replica.view().control, sealed.id, peer) {
+            // It may have been enrolled on another node a moment ago.
+            Err(Ending::UnknownAgent) => {
+                let fresh = timeout(channel.config.channel.identify_within, channel.freshness.view()).await;
+                let Ok(Ok(view)) = fresh else { return Err(Ending::CannotTell) };
+                identify(&view.control, sealed.id, peer).map(|agent| Self::new(agent, sealed))
+            }
+            found => found.map(|agent| Self::new(agent, sealed)),
+        }
+    }
+
+    /// Whether a message claims to be from the same agent.
+    pub(super) fn is_named(&self, sealed: &Sealed<'_>) -> bool {
+        self.id.as_deref() == sealed.id
+    }
+
+    fn new(agent: &Agent, sealed: &Sealed<'_>) -> Box<Self> {
+        let id = agent.id.to_string();
+        Box::new(Self {
+            agent: agent.id,
+            keys: SecureChannel::for_key(&id, agent.name.as_str(), agent.key.as_str()),
+            id: sealed.id.map(str::to_owned),
+            method: sealed.method,
+            keepalive: None,
+        })
+    }
+}
