@@ -51,38 +51,7 @@ impl Bootstrap {
             Some((member, answer))
         });
         let answers: Vec<_> = join_all(questions).await;
-        self.conclude(&answers)
-    }
-
-    fn conclude(&self, answers: &[Option<(&MemberConfig, proto::HelloResponse)>]) -> Found {
-        let given = || answers.iter().flatten();
-        let knows_me = |answer: &proto::HelloResponse| StoreId::from_slice(&answer.your_store);
-        if given().any(|(_, answer)| knows_me(answer).is_some_and(|store| store != self.me.1)) {
-            return Found::Wiped;
-        }
-        if given().any(|(_, answer)| knows_me(answer).is_some()) {
-            return Found::Awaited;
-        }
-        if given().any(|(_, answer)| answer.knows_members) {
-            return Found::Excluded;
-        }
-        let mine: Vec<u64> = self.configured.iter().map(|member| member.node_id.get()).collect();
-        let mut members = BTreeMap::new();
-        for answer in answers {
-            let Some((member, answer)) = answer else { return Found::Undecided };
-            if answer.configured != mine {
-                tracing::warn!(peer = %member.node_id, theirs = ?answer.configured, ?mine, "members are configured differently");
-                return Found::Undecided;
-            }
-            let Some(store) = StoreId::from_slice(&answer.store) else { return Found::Undecided };
-            if answer.initialized {
-                return Found::Undecided;
-            }
-            members.insert(member.node_id.get(), Peer { address: member.address.clone(), store });
-        }
-        let me = self.configured.iter().filter(|member| member.node_id == self.me.0);
-        members.extend(me.map(|me| (me.node_id.get(), Peer { address: me.address.clone(), store: self.me.1 })));
-        Found::Pristine(members)
+        conclude(self.me, &self.configured, &answers)
     }
 
     /// Goes on until this node is part of a cluster: the one with the lowest id makes it, the others wait for it.
@@ -112,5 +81,100 @@ impl Bootstrap {
             }
             tokio::time::sleep(PAUSE).await;
         }
+    }
+}
+
+/// What follows from the answers of the other nodes; `None` for one that did not answer.
+fn conclude(
+    (me, my_store): (NodeId, StoreId),
+    configured: &[MemberConfig],
+    answers: &[Option<(&MemberConfig, proto::HelloResponse)>],
+) -> Found {
+    let known_as: Vec<_> =
+        answers.iter().flatten().map(|(_, answer)| StoreId::from_slice(&answer.your_store)).collect();
+    if known_as.iter().flatten().any(|store| *store != my_store) {
+        return Found::Wiped;
+    }
+    if known_as.iter().flatten().next().is_some() {
+        return Found::Awaited;
+    }
+    if answers.iter().flatten().any(|(_, answer)| answer.knows_members) {
+        return Found::Excluded;
+    }
+    let mine: Vec<u64> = configured.iter().map(|member| member.node_id.get()).collect();
+    let mut members = BTreeMap::new();
+    for answer in answers {
+        let Some((member, answer)) = answer else { return Found::Undecided };
+        if answer.configured != mine {
+            tracing::warn!(peer = %member.node_id, theirs = ?answer.configured, ?mine, "members are configured differently");
+            return Found::Undecided;
+        }
+        let Some(store) = StoreId::from_slice(&answer.store) else { return Found::Undecided };
+        if answer.initialized {
+            return Found::Undecided;
+        }
+        members.insert(member.node_id.get(), Peer { address: member.address.clone(), store });
+    }
+    let itself = configured.iter().filter(|member| member.node_id == me);
+    members.extend(itself.map(|me| (me.node_id.get(), Peer { address: me.address.clone(), store: my_store })));
+    Found::Pristine(members)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn configured() -> Vec<MemberConfig> {
+        let member = |node: u64| MemberConfig { node_id: NodeId::new(node), address: format!("host{node}:1") };
+        [1, 2, 3].map(member).to_vec()
+    }
+
+    fn store(byte: u8) -> StoreId {
+        StoreId::from_slice(&[byte; 16]).expect("16 bytes")
+    }
+
+    fn pristine(byte: u8) -> proto::HelloResponse {
+        proto::HelloResponse {
+            store: vec![byte; 16].into(),
+            initialized: false,
+            configured: vec![1, 2, 3],
+            knows_members: false,
+            your_store: Vec::new().into(),
+        }
+    }
+
+    /// What node 1, whose disk is 1, makes of the answers of nodes 2 and 3.
+    fn found(two: Option<proto::HelloResponse>, three: Option<proto::HelloResponse>) -> Found {
+        let configured = configured();
+        let answers = [two.map(|two| (&configured[1], two)), three.map(|three| (&configured[2], three))];
+        conclude((NodeId::new(1), store(1)), &configured, &answers)
+    }
+
+    #[test]
+    fn a_cluster_begins_only_when_all_are_there_and_empty_and_agree() {
+        let peer =
+            |node: u64| Peer { address: format!("host{node}:1"), store: store(u8::try_from(node).expect("small")) };
+        let all = [1, 2, 3].map(|node| (node, peer(node))).into();
+        assert_eq!(found(Some(pristine(2)), Some(pristine(3))), Found::Pristine(all));
+        assert_eq!(found(Some(pristine(2)), None), Found::Undecided);
+        let voted = proto::HelloResponse { initialized: true, ..pristine(3) };
+        assert_eq!(found(Some(pristine(2)), Some(voted)), Found::Undecided);
+        let fewer = proto::HelloResponse { configured: vec![2, 3], ..pristine(3) };
+        assert_eq!(found(Some(pristine(2)), Some(fewer)), Found::Undecided);
+    }
+
+    #[test]
+    fn one_peer_that_knows_another_disk_is_enough_to_be_refused() {
+        let knows = |byte| proto::HelloResponse {
+            initialized: true,
+            knows_members: true,
+            your_store: vec![byte; 16].into(),
+            ..pristine(3)
+        };
+        assert_eq!(found(None, Some(knows(9))), Found::Wiped);
+        assert_eq!(found(Some(knows(1)), Some(knows(9))), Found::Wiped);
+        assert_eq!(found(None, Some(knows(1))), Found::Awaited);
+        let knows_others = proto::HelloResponse { knows_members: true, ..pristine(3) };
+        assert_eq!(found(None, Some(knows_others)), Found::Excluded);
     }
 }

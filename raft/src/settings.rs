@@ -62,8 +62,50 @@ pub(crate) fn settings(config: &ReplicaConfig) -> Result<Config, StartError> {
         enable_leader_restore: Some(false),
         allow_log_reversion: None,
         quorum_loss_probe_interval: Some(election_max * 3),
-        broadcast_submitted_on_append: Some(true),
         ..Config::default()
     };
     settings.validate().map_err(|error| StartError::Config(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use muster_control::NodeId;
+
+    use super::*;
+    use crate::config::{MemberConfig, PeerTls};
+
+    fn config() -> ReplicaConfig {
+        let member = |node| MemberConfig { node_id: NodeId::new(node), address: "host:1".to_owned() };
+        ReplicaConfig {
+            cluster_id: "test".parse().expect("a name"),
+            node_id: NodeId::new(2),
+            data_dir: "unused".into(),
+            listen: "127.0.0.1:0".parse().expect("an address"),
+            members: [1, 2, 3].map(member).to_vec(),
+            tls: PeerTls { ca_pem: String::new(), certificate_pem: String::new(), key_pem: String::new() },
+            tuning: Tuning::default(),
+        }
+    }
+
+    fn refused(spoil: impl FnOnce(&mut ReplicaConfig)) -> String {
+        let mut config = config();
+        spoil(&mut config);
+        validate(&config).expect_err("spoilt").to_string()
+    }
+
+    #[test]
+    fn the_defaults_do_not_contradict_themselves() {
+        validate(&config()).expect("sound");
+        settings(&config()).expect("sound");
+    }
+
+    #[test]
+    fn contradictions_are_named() {
+        assert!(refused(|config| config.node_id = NodeId::new(4)).contains("node 4 is not among"));
+        assert!(refused(|config| config.members[0].node_id = NodeId::new(3)).contains("node 3 is listed twice"));
+        assert!(refused(|config| config.members[0].node_id = NodeId::new(0)).contains("begin at 1"));
+        assert!(refused(|config| config.tuning.heartbeat = config.tuning.election_min).contains("election_min"));
+        assert!(refused(|config| config.tuning.election_min = config.tuning.election_max).contains("election_max"));
+        assert!(refused(|config| config.tuning.change_bytes = usize::MAX).contains("change_bytes"));
+    }
 }

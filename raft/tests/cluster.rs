@@ -137,7 +137,7 @@ async fn a_leader_that_lost_its_quorum_refuses_in_time() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_follower_that_was_away_for_longer_than_the_log_catches_up_by_snapshot_while_writes_go_on() {
     let mut cluster = Cluster::start_with(3, |tuning| {
-        tuning.snapshot_bytes = 20_000;
+        tuning.snapshot_bytes = 200_000;
         tuning.logs_to_keep = 10;
     })
     .await;
@@ -145,6 +145,10 @@ async fn a_follower_that_was_away_for_longer_than_the_log_catches_up_by_snapshot
     let away = [1, 2, 3].into_iter().find(|node| *node != leader).expect("a follower");
     cluster.crash(away).await;
     let writer = cluster.node(leader).clone();
+    // More than fits into one part of a stream.
+    let enrolled =
+        futures_util::future::join_all((0..1500).map(|number| writer.propose(support::enroll(number)))).await;
+    assert!(enrolled.iter().all(Result::is_ok));
     for number in 0..600 {
         writer.propose(create_group(number)).await.expect("a quorum");
     }

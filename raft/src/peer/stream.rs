@@ -1,5 +1,6 @@
 //! One session of replication: requests go out while answers come in, in the same order.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -55,6 +56,10 @@ pub(super) async fn append<S>(
 where
     S: Stream<Item = AppendRequest> + Send + Unpin + 'static,
 {
+    // Nothing is connected before there is a request: openraft waits in this stream when it backs off, and a peer
+    // that cannot be reached would be tried again and again without ever looking into it.
+    let mut requests = requests.peekable();
+    Pin::new(&mut requests).peek().await;
     let sent = Arc::new(AtomicU64::new(0));
     let count = Arc::clone(&sent);
     let requests = requests.map(move |request| {

@@ -250,7 +250,7 @@ pub(crate) fn enroll(number: usize) -> Change {
         key: format!("{number:064x}").parse().expect("a key"),
         address: RegisteredAddress::any(),
         groups: Vec::new(),
-        registered_from: None,
+        registered_from: Some("x".repeat(1000).parse().expect("a label")),
         force: Force::never(),
         key_hash: None,
     })
