@@ -74,6 +74,7 @@ fn open(from: u32, count: u32) -> Change {
         version: Some(Label::truncated("Wazuh v4.14.7")),
         spoke: true,
         resume: None,
+        startup_at: None,
     };
     let sessions = (from..from + count).map(session).collect();
     Change::OpenSessions(OpenSessions { node: NodeId::new(1), generation: Generation::new(1), sessions })

@@ -62,6 +62,9 @@ pub struct Agent {
     /// Where this record last changed.
     #[n(15)]
     pub revision: LogIndex,
+    /// What the owner had applied when the newest startup came: see [`OpenSession`](crate::OpenSession).
+    #[n(16)]
+    pub startup_at: LogIndex,
 }
 
 /// Life of one connection of an agent to one node.

@@ -6,7 +6,7 @@
 use minicbor::{Decode, Encode};
 
 use crate::command::CommandKind;
-use crate::ids::{AgentId, CommandId, Epoch, Generation, NodeId};
+use crate::ids::{AgentId, CommandId, Epoch, Generation, LogIndex, NodeId};
 use crate::report::Report;
 use crate::selector::{AgentSet, Selector};
 use crate::stamp::{Millis, Stamp};
@@ -286,6 +286,10 @@ pub struct OpenSession {
     /// the agent had another session since.
     #[n(4)]
     pub resume: Option<Epoch>,
+    /// What the node had applied when the startup came. Only what was sent before that can have caused it, however
+    /// late this change enters the log. `None` is before everything.
+    #[n(5)]
+    pub startup_at: Option<LogIndex>,
 }
 
 /// See [`Change::CloseSessions`].

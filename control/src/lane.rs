@@ -7,7 +7,7 @@
 use minicbor::{Decode, Encode};
 
 use crate::command::CommandKind;
-use crate::ids::{CommandId, Epoch};
+use crate::ids::{CommandId, Epoch, LogIndex};
 use crate::stamp::Stamp;
 
 /// Open deliveries of one agent; never empty while it is stored.
@@ -64,6 +64,9 @@ pub struct Sent {
     /// Whether the agent announced its shutdown since.
     #[n(3)]
     pub shutdown_seen: bool,
+    /// Log index of the right to send it.
+    #[n(4)]
+    pub index: LogIndex,
 }
 
 impl Lane {

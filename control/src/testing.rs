@@ -137,7 +137,14 @@ impl Script {
         Change::OpenSessions(OpenSessions {
             node: node(number),
             generation: Generation::new(generation),
-            sessions: vec![OpenSession { agent, peer, version: None, spoke: false, resume: None }],
+            sessions: vec![OpenSession {
+                agent,
+                peer,
+                version: None,
+                spoke: false,
+                resume: None,
+                startup_at: Some(self.control.index()),
+            }],
         })
     }
 

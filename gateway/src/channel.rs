@@ -32,7 +32,7 @@ use crate::session::DeskHandle;
 /// What all connections of the secure channel share.
 pub(crate) struct Channel {
     config: GatewayConfig,
-    replica: Replica,
+    pub(crate) replica: Replica,
     freshness: Freshness,
     desk: DeskHandle,
     counter: SenderCounter,

@@ -98,7 +98,7 @@ impl Gateway {
 
     /// Connects an agent without a socket, as if its startup had come from `peer` and been acked.
     pub async fn attach(&self, agent: AgentId, peer: &str, sink: Arc<dyn Sink>) -> Attached {
-        Attached::connect(self.desk.clone(), agent, peer, sink).await
+        Attached::connect(self.desk.clone(), agent, peer, self.channel.replica.view().index, sink).await
     }
 
     /// Stops: listeners first, since agents come back within milliseconds; then the connections; then what was heard is

@@ -1,8 +1,8 @@
 //! The agents' side: enrollment over TLS and the secure channel, Wazuh 4.x protocol.
 //!
-//! An agent's way through it: [`channel`] reads frames, finds the key in the local view and acks; [`session`] turns
+//! An agent's way through it: `channel` reads frames, finds the key in the local view and acks; `session` turns
 //! what was heard into statements, batches them into the log, and hands committed deliveries back to the connection.
-//! [`enrollment`] is beside that: one request, one change, one answer. [`codec`] is the protocol without a socket.
+//! `enrollment` is beside that: one request, one change, one answer. [`codec`] is the protocol without a socket.
 
 pub mod codec;
 

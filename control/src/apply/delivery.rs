@@ -65,7 +65,7 @@ impl Control {
         let dispatch = dispatch.ok_or(Refusal::NotQueued)?;
         let kept_alive = self.session(send.agent).is_some_and(|session| session.kept_alive);
         let prove_by = turn.now.plus(PROVE_WITHIN);
-        let sent = Sent { epoch: send.epoch, prove_by, kept_alive, shutdown_seen: false };
+        let sent = Sent { epoch: send.epoch, prove_by, kept_alive, shutdown_seen: false, index: turn.index };
         self.set_sending(send.agent, Sending::Sent(sent), turn.now);
         self.update_head(send.agent, turn, |delivery| {
             delivery.stage = Stage::Sent;
@@ -91,7 +91,8 @@ impl Control {
         let sent = head.sent().ok_or(Refusal::NothingUnderWay)?;
         let named = receipt.command == Some(head.command);
         let restarts = head.kind == CommandKind::Restart;
-        let later = receipt.epoch > sent.epoch;
+        // A session may be opened long after its startup came, so its epoch does not tell which was first.
+        let later = self.agents.get(agent).is_some_and(|agent| agent.startup_at >= sent.index);
         match &receipt.evidence {
             Evidence::Answered if named => self.update_head(agent, turn, |delivery| {
                 delivery.stage = Stage::Acknowledged;
@@ -101,7 +102,7 @@ impl Control {
             Evidence::Unwritten if named && receipt.epoch == sent.epoch => {
                 self.requeue(agent, turn.now, &Reason::Unwritten, turn);
             }
-            // In the session it was sent in, the event would be of a start before the command.
+            // Of a startup before the command was sent, the event would be of an earlier start.
             Evidence::Started if restarts && later => self.settle(agent, Stage::Confirmed, &Reason::Started, turn),
             Evidence::State(state) if restarts && named && later => {
                 if sent.kept_alive && !state.has_sent_keepalive {

@@ -7,7 +7,7 @@ use crate::change::{EnrollAgent, Force};
 use crate::control::{Control, Turn};
 use crate::event::{EndCause, Event};
 use crate::history::History;
-use crate::ids::{AgentId, Epoch};
+use crate::ids::{AgentId, Epoch, LogIndex};
 use crate::outcome::{Enrolled, Outcome, Refusal};
 use crate::report::Report;
 use crate::shared::Shared;
@@ -100,6 +100,7 @@ fn new_agent(id: AgentId, enroll: &EnrollAgent, turn: &Turn) -> Agent {
         report: Shared::new(Report::default()),
         history: History::default(),
         revision: turn.index,
+        startup_at: LogIndex::default(),
     }
 }
 

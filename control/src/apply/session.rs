@@ -54,6 +54,7 @@ impl Control {
             agent.revision = turn.index;
             if new.resume.is_none() {
                 agent.last_keepalive = Some(turn.now);
+                agent.startup_at = new.startup_at.unwrap_or_default();
             }
             if let Some(version) = &new.version {
                 agent.report.make_mut().version = Some(version.clone());
@@ -236,6 +237,15 @@ mod tests {
         assert_eq!(script.resume(stayed, 1, first), SessionAnswer::Opened(first.next()));
         assert_eq!(script.agent(stayed).status, Status::Active);
         assert_eq!((script.agent(moved).owner, script.agent(moved).epoch), (Some(node(2)), new));
+    }
+
+    #[test]
+    fn a_session_that_ended_with_a_goodbye_is_not_resumed() {
+        let mut script = Script::new();
+        script.node(1);
+        let (agent, epoch) = script.connected(1);
+        script.close(agent, epoch, CloseCause::Shutdown).expect("the session is open");
+        assert_eq!(script.resume(agent, 1, epoch), SessionAnswer::Refused(Refusal::StaleEpoch));
     }
 
     #[test]

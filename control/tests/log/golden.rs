@@ -88,6 +88,7 @@ fn changes() -> Vec<Change> {
                 version: Some(label("Wazuh v4.14.7")),
                 spoke: true,
                 resume: Some(epoch),
+                startup_at: None,
             }],
         }),
         Change::CloseSessions(CloseSessions {

@@ -180,6 +180,7 @@ fn open(log: &Log, agent: u8, node: u64, spoke: bool, resume: Option<Epoch>) -> 
             version: None,
             spoke,
             resume,
+            startup_at: Some(log.control.index()),
         }],
     })
 }

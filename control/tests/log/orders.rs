@@ -80,7 +80,8 @@ fn change(message: Message) -> Change {
     match message {
         Message::Open { node, .. } => {
             let peer = Label::truncated("127.0.0.1:40000");
-            let session = OpenSession { agent: AGENT, peer, version: None, spoke: false, resume: None };
+            let session =
+                OpenSession { agent: AGENT, peer, version: None, spoke: false, resume: None, startup_at: None };
             let (node, generation) = (NodeId::new(node), Generation::new(1));
             Change::OpenSessions(OpenSessions { node, generation, sessions: vec![session] })
         }

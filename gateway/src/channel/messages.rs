@@ -48,6 +48,7 @@ impl Connection {
             Startup::Version(version) => Some(product_version(&version)),
             Startup::Silent => None,
         };
+        let startup_at = self.channel.replica.view().index;
         self.push(&ToAgent::Ack.encode(), None);
         self.flush()?;
         self.stranger = None;
@@ -66,6 +67,7 @@ impl Connection {
             line: line.id,
             peer: Label::truncated(&self.peer.to_string()),
             version,
+            startup_at,
             pulse: line.pulse.clone(),
             sink: line.sink.clone(),
         };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use muster_control::{AgentId, Label};
+use muster_control::{AgentId, Label, LogIndex};
 
 use super::input::{Connected, Heard, Input};
 use super::pulse::Pulse;
@@ -19,10 +19,16 @@ pub struct Attached {
 
 impl Attached {
     /// Connects `agent` as if its startup had come from `peer` and been acked.
-    pub(crate) async fn connect(desk: DeskHandle, agent: AgentId, peer: &str, sink: Arc<dyn Sink>) -> Self {
+    pub(crate) async fn connect(
+        desk: DeskHandle,
+        agent: AgentId,
+        peer: &str,
+        startup_at: LogIndex,
+        sink: Arc<dyn Sink>,
+    ) -> Self {
         let (line, pulse) = (desk.new_line(), desk.pulses().start());
         let peer = Label::truncated(peer);
-        let connected = Connected { agent, line, peer, version: None, pulse: pulse.clone(), sink };
+        let connected = Connected { agent, line, peer, version: None, startup_at, pulse: pulse.clone(), sink };
         desk.tell(Input::Connected(connected)).await;
         Self { desk, agent, line, pulse }
     }

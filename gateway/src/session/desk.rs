@@ -75,7 +75,8 @@ impl Desk {
         seat.line = Some(Line { id: new.line, sink: new.sink, epoch: None, announced: false, questioned: false });
         seat.newest = (new.line, new.peer.clone());
         seat.pulse = new.pulse;
-        let opening = Opening { line: new.line, peer: new.peer, version: new.version, spoke: false, resume: None };
+        let Connected { line, peer, version, startup_at, .. } = new;
+        let opening = Opening { line, peer, version, spoke: false, resume: None, startup_at: Some(startup_at) };
         self.queue.push(new.agent, Statement::Open(opening));
     }
 

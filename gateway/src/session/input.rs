@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use muster_control::{AgentId, CommandId, Label, ProcessState, Report, Stamp};
+use muster_control::{AgentId, CommandId, Label, LogIndex, ProcessState, Report, Stamp};
 
 use super::pulse::Pulse;
 use super::sink::{LineId, Sink, Ticket};
@@ -41,6 +41,8 @@ pub(crate) struct Connected {
     pub(crate) peer: Label,
     /// `Wazuh vX.Y.Z`, if the startup told it.
     pub(crate) version: Option<Label>,
+    /// What this node had applied when the startup came.
+    pub(crate) startup_at: LogIndex,
     /// Beats with each valid message.
     pub(crate) pulse: Arc<Pulse>,
     /// The way to the agent.

@@ -170,7 +170,14 @@ mod tests {
 
     fn open(line: u64) -> Statement {
         let peer = Label::truncated("10.0.0.1:4000");
-        Statement::Open(Opening { line: LineId(line), peer, version: None, spoke: false, resume: None })
+        Statement::Open(Opening {
+            line: LineId(line),
+            peer,
+            version: None,
+            spoke: false,
+            resume: None,
+            startup_at: None,
+        })
     }
 
     fn answered(command: u64) -> Statement {

@@ -80,6 +80,6 @@ impl Seat {
     /// How to go on, under a new epoch, with the session that a lapsed lease ended.
     pub(crate) fn resumption(&self, ended: Epoch) -> Opening {
         let (line, peer) = self.newest.clone();
-        Opening { line, peer, version: None, spoke: true, resume: Some(ended) }
+        Opening { line, peer, version: None, spoke: true, resume: Some(ended), startup_at: None }
     }
 }

@@ -1,6 +1,6 @@
 //! What this node has to state about one agent.
 
-use muster_control::{CloseCause, CommandId, Epoch, Evidence, Label, Report, Stamp};
+use muster_control::{CloseCause, CommandId, Epoch, Evidence, Label, LogIndex, Report, Stamp};
 
 use super::sink::{LineId, Ticket};
 
@@ -35,6 +35,8 @@ pub(crate) struct Opening {
     pub(crate) spoke: bool,
     /// Not a startup: goes on where the session with this epoch was ended by a lapsed lease.
     pub(crate) resume: Option<Epoch>,
+    /// What this node had applied when the startup came; of a resumption nothing.
+    pub(crate) startup_at: Option<LogIndex>,
 }
 
 /// What was heard of an agent since it was last stated.

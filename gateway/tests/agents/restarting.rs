@@ -3,7 +3,9 @@
 use muster_control::{CommandKind, Reason, Stage};
 use muster_gateway::codec::{FromAgent, Startup, ToAgent};
 
-use super::support::{Agent, Site};
+use tokio::time::Instant;
+
+use super::support::{Agent, PATIENCE, Site};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_is_proven_by_agent_started() {
@@ -98,6 +100,9 @@ async fn an_answer_counts_from_a_later_connection_even_on_another_node() {
     let mut agent = site.active("web-01").await;
     let (id, command) = (agent.id(), site.issue(CommandKind::Restart, agent.id()).await);
     let number = agent.expect_restart().await;
+    // Only a startup that came after the sending can prove it, and the other node has to know of the sending to tell.
+    let here = site.replica().view().index;
+    site.replicas.node(2).view_at(here, Instant::now() + PATIENCE).await.unwrap();
     let mut agent = Agent::connect(site.gateway(2).channel_address(), &agent.identity).await;
     // The answer may even stand in front of the startup.
     agent.answer(&number, b"ok ").await;

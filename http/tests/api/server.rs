@@ -209,8 +209,8 @@ impl Server {
 
     /// Opens a session; the agent is active if it `spoke` after the ack.
     pub(crate) async fn open(&self, agent: AgentId, node: u64, spoke: bool) -> Epoch {
-        let session =
-            OpenSession { agent, peer: "127.0.0.9:40000".parse().unwrap(), version: None, spoke, resume: None };
+        let peer = "127.0.0.9:40000".parse().unwrap();
+        let session = OpenSession { agent, peer, version: None, spoke, resume: None, startup_at: None };
         let open = OpenSessions { node: NodeId::new(node), generation: Generation::new(1), sessions: vec![session] };
         match self.propose(Change::OpenSessions(open)).await {
             Outcome::Sessions(answers) => match answers[..] {

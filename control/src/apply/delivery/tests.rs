@@ -1,5 +1,5 @@
 use super::*;
-use crate::change::{CloseCause, ProcessState};
+use crate::change::{Change, CloseCause, ProcessState};
 use crate::ids::Epoch;
 use crate::selector::Selector;
 use crate::testing::Script;
@@ -90,6 +90,27 @@ fn agent_started_in_a_later_session_proves_a_restart() {
 fn agent_started_in_the_session_it_was_sent_in_is_of_an_earlier_start() {
     let mut case = sent();
     let refusal = case.script.receipt(case.agent, case.epoch, None, Evidence::Started);
+    assert_eq!((refusal, case.stage()), (Err(Refusal::NothingUnderWay), Stage::Sent));
+}
+
+#[test]
+fn a_startup_that_came_before_the_sending_proves_nothing_however_late_its_session_opens() {
+    let mut case = queued();
+    let Change::OpenSessions(open) = case.script.open_under(case.agent, 2, 1) else { panic!("a session") };
+    case.script.send(case.agent, case.epoch, case.command).expect("it is queued for this session");
+    case.script.apply(Change::OpenSessions(open));
+    let newer = case.epoch.next();
+    let refusal = case.script.receipt(case.agent, newer, None, Evidence::Started);
+    assert_eq!((refusal, case.stage()), (Err(Refusal::NothingUnderWay), Stage::Sent));
+}
+
+#[test]
+fn what_a_resumed_session_repeats_is_no_later_startup() {
+    let mut case = sent();
+    case.script.pass(case.script.lease.get());
+    case.script.node(1);
+    case.script.resume(case.agent, 1, case.epoch);
+    let refusal = case.script.receipt(case.agent, case.epoch.next(), None, Evidence::Started);
     assert_eq!((refusal, case.stage()), (Err(Refusal::NothingUnderWay), Stage::Sent));
 }
 

@@ -108,8 +108,8 @@ impl Desk {
 
     fn add(&self, agent: AgentId, statement: Statement, under: Under, control: &Control, content: &mut Content) {
         match (statement, under) {
-            (Statement::Open(Opening { peer, version, spoke, resume, .. }), _) => {
-                content.opens.push(OpenSession { agent, peer, version, spoke, resume });
+            (Statement::Open(Opening { peer, version, spoke, resume, startup_at, .. }), _) => {
+                content.opens.push(OpenSession { agent, peer, version, spoke, resume, startup_at });
             }
             (Statement::Send(ticket), _) => {
                 content.sends.push(Send { agent, epoch: ticket.epoch, command: ticket.command });

@@ -1,5 +1,7 @@
 //! The desk against the real state machine, without a replica: every interleaving here is written down.
 
+mod histories;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -92,15 +94,7 @@ impl Story {
     }
 
     fn renew(&mut self, node: NodeId) {
-        let renewal = RenewLease {
-            node,
-            name: format!("node-{node}").parse().unwrap(),
-            generation: FIRST,
-            lease: LEASE,
-            address: Label::truncated("127.0.0.1"),
-            version: Label::truncated("0.1.0"),
-        };
-        self.apply(Change::RenewLease(renewal));
+        self.apply(renewal(node));
     }
 
     /// Lets time pass in the log; without renewals leases lapse.
@@ -134,6 +128,7 @@ impl Story {
             line,
             peer: Label::truncated("10.0.0.1:4000"),
             version: None,
+            startup_at: self.control.index(),
             pulse: self.pulses.start(),
             sink: sink.clone(),
         }));
@@ -193,10 +188,7 @@ impl Story {
     }
 
     fn open_elsewhere(&mut self, agent: AgentId) {
-        let peer = Label::truncated("10.0.0.1:5000");
-        let session = OpenSession { agent, peer, version: None, spoke: true, resume: None };
-        let open = OpenSessions { node: ELSEWHERE, generation: FIRST, sessions: vec![session] };
-        self.apply(Change::OpenSessions(open));
+        self.apply(elsewhere(agent, self.control.index()));
     }
 
     fn issue(&mut self, kind: CommandKind, agent: AgentId) -> CommandId {
@@ -235,6 +227,23 @@ impl Story {
     fn agent(&self, agent: AgentId) -> &muster_control::Agent {
         self.control.agents().get(agent).unwrap()
     }
+}
+
+fn renewal(node: NodeId) -> Change {
+    Change::RenewLease(RenewLease {
+        node,
+        name: format!("node-{node}").parse().unwrap(),
+        generation: FIRST,
+        lease: LEASE,
+        address: Label::truncated("127.0.0.1"),
+        version: Label::truncated("0.1.0"),
+    })
+}
+
+fn elsewhere(agent: AgentId, startup_at: LogIndex) -> Change {
+    let (peer, startup_at) = (Label::truncated("10.0.0.1:5000"), Some(startup_at));
+    let session = OpenSession { agent, peer, version: None, spoke: true, resume: None, startup_at };
+    Change::OpenSessions(OpenSessions { node: ELSEWHERE, generation: FIRST, sessions: vec![session] })
 }
 
 fn sent(sink: &Recorder) -> Vec<String> {
@@ -596,10 +605,7 @@ fn missed_events_are_made_up_for_by_the_state() {
         send_within: Millis::from_secs(60),
     };
     story.apply_unseen(Change::IssueCommand(issue));
-    let session =
-        OpenSession { agent: moved, peer: Label::truncated("10.0.0.1:5000"), version: None, spoke: true, resume: None };
-    let open = OpenSessions { node: ELSEWHERE, generation: FIRST, sessions: vec![session] };
-    story.apply_unseen(Change::OpenSessions(open));
+    story.apply_unseen(elsewhere(moved, story.control.index()));
     story.desk.jumped(&story.control);
     assert!(is_closed(&gone));
     let batch = story.take(Kind::Send).unwrap();
