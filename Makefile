@@ -2,7 +2,7 @@
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help run build test verify fmt clippy doc deny purity
+.PHONY: help run build test bench verify fmt clippy doc deny purity
 
 help: ## Tells what there is.
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -18,6 +18,11 @@ build: ## Builds the program, in the profile that tests use too.
 test: ## Runs all tests; calls nothing outside this machine but the package registries.
 	@tools/install-prerequisites
 	tools/with-rocksdb tools/test
+
+bench: ## Measures a cluster against what it is to achieve. BENCH=quick only shows that measuring works.
+	@tools/install-prerequisites
+	tools/with-rocksdb cargo bench --locked --package muster-control --bench state
+	tools/with-rocksdb cargo bench --locked --package muster-tests --bench cluster
 
 verify: fmt clippy doc deny purity ## Checks form, lints, documentation, licences and dependencies. Changes nothing.
 

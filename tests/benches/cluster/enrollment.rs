@@ -34,7 +34,12 @@ pub(crate) async fn measure(site: &Site, sizes: Sizes, table: &mut Table) -> any
     let seconds = began.elapsed().as_secs_f64();
     let cpu = (site.cpu_time()? - cpu).as_secs_f64();
     let count = identities.len();
-    table.value("enrollments per second, 64 connections over three nodes", count, count as f64 / seconds, Aim::AtLeast(1200.0));
+    table.value(
+        "enrollments per second, 64 connections over three nodes",
+        count,
+        count as f64 / seconds,
+        Aim::AtLeast(1200.0),
+    );
     table.value("  CPU of the three nodes per enrollment, in us", count, cpu / count as f64 * 1e6, Aim::None);
     identities.sort_by(|a, b| (a.id.len(), &a.id).cmp(&(b.id.len(), &b.id)));
     Ok(identities)

@@ -44,8 +44,6 @@ pub(crate) enum Aim {
     P99(Duration),
     /// The value is at least this.
     AtLeast(f64),
-    /// The value is at most this.
-    AtMost(f64),
     /// Told for a better understanding of the others.
     None,
 }
@@ -102,7 +100,6 @@ impl Figure {
             (Values::Times { p50, .. }, Aim::Median(most)) => Some(*p50 <= most),
             (Values::Times { p99, .. }, Aim::P99(most)) => Some(*p99 <= most),
             (Values::One(value), Aim::AtLeast(least)) => Some(*value >= least),
-            (Values::One(value), Aim::AtMost(most)) => Some(*value <= most),
             (values, aim) => unreachable!("{aim:?} is no aim for {values:?}"),
         }
     }
@@ -121,7 +118,6 @@ impl fmt::Display for Figure {
             Aim::Median(most) => write!(f, "  p50 <= {:<12}", time(most))?,
             Aim::P99(most) => write!(f, "  p99 <= {:<12}", time(most))?,
             Aim::AtLeast(least) => write!(f, "  >= {:<16}", number(least))?,
-            Aim::AtMost(most) => write!(f, "  <= {:<16}", number(most))?,
             Aim::None => {}
         }
         f.write_str(match self.is_reached() {

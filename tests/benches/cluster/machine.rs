@@ -19,7 +19,8 @@ const TICKS: f64 = 100.0;
 pub(crate) fn describe() -> String {
     let cpu = field("/proc/cpuinfo", "model name").unwrap_or_else(|| "unknown CPU".to_owned());
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let memory = field("/proc/meminfo", "MemTotal").and_then(|line| kib(&line)).unwrap_or(0) as f64 / f64::from(1 << 20);
+    let memory =
+        field("/proc/meminfo", "MemTotal").and_then(|line| kib(&line)).unwrap_or(0) as f64 / f64::from(1 << 20);
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     format!("{cpu}, {cores} cores, {memory:.1} GiB of memory, Linux {}", kernel.trim())
 }

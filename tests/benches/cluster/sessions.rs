@@ -16,8 +16,8 @@ use crate::wire::Wire;
 /// Longest wait for anything that has no aim.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// Measures both, and what the nodes need of memory for it. Leaves no session behind, but the reports of all agents
-/// that had one.
+/// Measures both, and what the nodes need of memory for it. Leaves no connection behind, but the reports of all agents
+/// that had one; they count as active for a while longer, since none said a shutdown.
 ///
 /// # Errors
 /// When agents do not get where they should within a deadline.
@@ -49,9 +49,7 @@ pub(crate) async fn measure(
         }
         anyhow::Ok(())
     };
-    timeout(PATIENCE, reported).await.context("the report of the last agent does not arrive")??;
-    drop(parts);
-    until_active(&mut wire, 0).await
+    timeout(PATIENCE, reported).await.context("the report of the last agent does not arrive")?
 }
 
 /// Crowds connect, each at once, until there are as many sessions as there should be.
@@ -101,7 +99,9 @@ async fn restart(site: &Site, sizes: Sizes, parts: &mut Parts, table: &mut Table
         ordered.add(received.duration_since(answered).unwrap_or_default());
         parts.order(Order::Restarted, sizes.sessions, round).await?;
         let command = answer.command.context("an answer without a command")?;
-        timeout(PATIENCE, until_finished(&mut wire, command, sizes.sessions)).await.context("restarts not proven")??;
+        timeout(PATIENCE, until_finished(&mut wire, command, sizes.sessions))
+            .await
+            .context("restarts not proven")??;
         proven.add(start.elapsed() - took);
         until_active(&mut wire, sizes.sessions).await?;
     }
@@ -115,12 +115,12 @@ async fn restart(site: &Site, sizes: Sizes, parts: &mut Parts, table: &mut Table
 async fn until_finished(wire: &mut Wire, command: u64, deliveries: usize) -> anyhow::Result<()> {
     loop {
         let shown = wire.get(&format!("/v1/commands/{command}?limit=1")).await?.success()?.json()?;
-        let head = if shown["data"].is_object() { &shown["data"] } else { &shown };
+        let head = &shown["command"];
         if head["finished"] == true {
             ensure!(head["stages"]["confirmed"] == deliveries, "not all confirmed: {}", head["stages"]);
             return Ok(());
         }
-        sleep(Duration::from_millis(50)).await;
+        sleep(Duration::from_millis(100)).await;
     }
 }
 

@@ -74,6 +74,11 @@ impl Sizes {
     }
 }
 
+/// What of it is measured: all, or the parts that `BENCH_ONLY` names, separated by commas.
+pub(crate) fn is_wanted(part: &str) -> bool {
+    env::var("BENCH_ONLY").map_or(true, |only| only.is_empty() || only.split(',').any(|wanted| wanted == part))
+}
+
 fn number(name: &str, default: usize) -> anyhow::Result<usize> {
     match env::var(name) {
         Ok(text) => text.parse().with_context(|| format!("{name}={text}: not a number")),
