@@ -42,7 +42,7 @@ pub struct MemberConfig {
 pub struct PeerTls {
     /// The authority that signed the certificates of all members, and nothing else.
     pub ca_pem: String,
-    /// Certificate chain of this node, usable as a server and as a client.
+    /// Certificate chain of this node. If it restricts its use, it allows both server and client authentication.
     pub certificate_pem: String,
     /// Private key of that certificate.
     pub key_pem: String,

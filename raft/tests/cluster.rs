@@ -96,6 +96,7 @@ async fn a_minority_refuses_in_time_and_says_so() {
     cluster.node(1).propose(create_group(0)).await.expect("a quorum");
     let leader = cluster.leader().await;
     let alone = cluster.running().find(|node| node.node_id().get() != leader).expect("a follower").clone();
+    alone.read().await.expect("a quorum");
     for node in [1, 2, 3] {
         if node != alone.node_id().get() {
             cluster.crash(node).await;
@@ -165,6 +166,7 @@ async fn a_follower_that_was_away_for_longer_than_the_log_catches_up_by_snapshot
     cluster.restart(away).await;
     let back = cluster.node(away).clone();
     within("a snapshot is installed", || back.counters().snapshots_installed.get() > 0).await;
+    within("the leader knows it", || writer.counters().snapshots_sent.get() > 0).await;
     writing.await.expect("no write failed");
     let view = back.read().await.expect("a quorum");
     assert!((0..900).all(|number| has_group(&view, number)));
@@ -382,6 +384,20 @@ async fn many_proposals_share_few_syncs() {
     let syncs = node.counters().log_syncs.get() - before;
     assert!(syncs < 1000, "{syncs} syncs for 2000 proposals");
     cluster.agree().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_that_come_together_share_rounds() {
+    let cluster = Cluster::start(3).await;
+    let leader = cluster.leader().await;
+    for node in cluster.running() {
+        let before = node.counters().read_rounds.get();
+        let reads = (0..500).map(|_| node.read());
+        let views = futures_util::future::join_all(reads).await;
+        assert!(views.iter().all(Result::is_ok));
+        let rounds = node.counters().read_rounds.get() - before;
+        assert!(rounds < 50, "{rounds} rounds for 500 reads, leader: {}", node.node_id().get() == leader);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

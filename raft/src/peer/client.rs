@@ -69,6 +69,10 @@ impl Peers {
         self.me.0
     }
 
+    pub(crate) fn counters(&self) -> &Arc<Counters> {
+        &self.counters
+    }
+
     /// The connections to a member.
     pub(crate) fn member(&self, node: NodeId, peer: &Peer) -> Arc<PeerClient> {
         self.client(node, &peer.address, Some(peer.store))

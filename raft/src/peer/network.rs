@@ -18,6 +18,7 @@ use super::client::{PeerClient, Peers};
 use super::install::send_snapshot;
 use super::stream::{RpcError, Way, append, rpc_error};
 use crate::convert::{AppendRequest, AppendResult, VoteRequest, VoteResponse, append_result};
+use crate::counters::Counters;
 use crate::machine::SnapshotFile;
 use crate::proto;
 use crate::types::{Peer, Snapshot, TypeConfig, Vote};
@@ -40,12 +41,14 @@ pub(crate) struct Connection {
     client: Arc<PeerClient>,
     way: Way,
     used_for: Use,
+    counters: Arc<Counters>,
 }
 
 impl Network {
     fn connection(&self, target: u64, node: &Peer, used_for: Use) -> Connection {
         let way = Way { from: self.peers.me().get(), to: target };
-        Connection { client: self.peers.member(NodeId::new(target), node), way, used_for }
+        let counters = Arc::clone(self.peers.counters());
+        Connection { client: self.peers.member(NodeId::new(target), node), way, used_for, counters }
     }
 }
 
@@ -159,7 +162,7 @@ impl NetSnapshot<TypeConfig> for Connection {
         // limited is silence.
         let sending = send_snapshot(self.client.bulk.clone(), self.way, vote, snapshot.snapshot);
         tokio::select! {
-            sent = sending => sent,
+            sent = sending => sent.inspect(|_| self.counters.snapshots_sent.increment()),
             closed = cancel => Err(StreamingError::Closed(closed)),
         }
     }
