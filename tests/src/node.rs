@@ -92,7 +92,10 @@ impl Node {
     /// # Panics
     /// When it does not run.
     pub fn pid(&self) -> u32 {
-        self.process.as_ref().and_then(|process| process.child.id()).unwrap_or_else(|| panic!("{} does not run", self.place.name()))
+        self.process
+            .as_ref()
+            .and_then(|process| process.child.id())
+            .unwrap_or_else(|| panic!("{} does not run", self.place.name()))
     }
 
     /// Kills it as a power cut would, and sees that this is what ended it.

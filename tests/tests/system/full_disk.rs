@@ -67,7 +67,11 @@ async fn a_nearly_full_disk_refuses_writes_and_says_so_until_there_is_room() {
         until("the node says that its disk is full", DEADLINE, async || {
             let answer = cluster.api(number).probe("/readyz").await.map_err(|error| format!("{error:?}"))?;
             let detail = answer.body["detail"].as_str().unwrap_or_default();
-            if answer.status == 503 && detail.contains("disk nearly full") { Ok(()) } else { Err(format!("{answer:?}")) }
+            if answer.status == 503 && detail.contains("disk nearly full") {
+                Ok(())
+            } else {
+                Err(format!("{answer:?}"))
+            }
         })
         .await;
         let answer = cluster.api(number).post("/groups", json!({ "group_id": format!("late-{number}") })).await;

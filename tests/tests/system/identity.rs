@@ -104,7 +104,8 @@ async fn a_node_with_a_strangers_certificate_does_not_come_back_into_the_cluster
     let api = cluster.api(outcast).clone();
     muster_tests::until("the node serves without the cluster", DEADLINE, async || {
         let answer = api.probe("/readyz").await.map_err(|error| format!("{error:?}"))?;
-        let has_none = answer.status == 503 && answer.body["detail"].as_str().is_some_and(|text| text.contains("no leader"));
+        let has_none =
+            answer.status == 503 && answer.body["detail"].as_str().is_some_and(|text| text.contains("no leader"));
         if has_none { Ok(()) } else { Err(format!("{answer:?}")) }
     })
     .await;

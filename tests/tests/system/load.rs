@@ -162,6 +162,10 @@ impl Tally {
     /// How many of all kinds that begin with a word of their own.
     pub(crate) fn total(&self, word: &str) -> u64 {
         let tally = self.0.lock().expect("nobody panics with it");
-        tally.iter().filter(|(kind, _)| kind.split_once(' ').is_some_and(|(first, _)| first == word)).map(|(_, n)| n).sum()
+        tally
+            .iter()
+            .filter(|(kind, _)| kind.split_once(' ').is_some_and(|(first, _)| first == word))
+            .map(|(_, n)| n)
+            .sum()
     }
 }

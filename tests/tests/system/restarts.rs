@@ -6,13 +6,19 @@ use std::time::{Duration, Instant};
 use muster_gateway::codec::ClientKeyLine;
 use muster_node::simulate::{Agent, AgentConfig, Count, Pace};
 use muster_tests::{Api, Cluster, Delivery, QUICK, Settings, Turn, enroll, until};
+use tokio::time::timeout;
 
 use crate::PROGRAM;
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// An agent that knows one node only, once that node has a session of it.
-async fn agent_of(cluster: &Cluster, node: usize, identity: ClientKeyLine, change: impl FnOnce(&mut AgentConfig)) -> Agent {
+async fn agent_of(
+    cluster: &Cluster,
+    node: usize,
+    identity: ClientKeyLine,
+    change: impl FnOnce(&mut AgentConfig),
+) -> Agent {
     let servers = vec![cluster.node(node).place().channel.to_string()];
     let mut config = AgentConfig { pace: QUICK, ..AgentConfig::new(servers) };
     change(&mut config);
@@ -102,7 +108,8 @@ async fn ten_restarts_of_one_agent_within_a_second_restart_it_once_or_twice() {
         assert!(delivery.reason.is_some(), "{delivery:?}");
     }
     let stats = agent.stats();
-    stats.until(|stats| stats.get(Count::RestartsDone) == stats.get(Count::RestartsReceived)).await;
+    let done = stats.until(|stats| stats.get(Count::RestartsDone) == stats.get(Count::RestartsReceived));
+    timeout(DEADLINE, done).await.expect("the agent carries out each restart");
     let restarts = stats.get(Count::RestartsReceived);
     assert!((1..=2).contains(&restarts), "restarted {restarts} times");
 }

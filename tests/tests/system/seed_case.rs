@@ -85,7 +85,8 @@ fn received(agent: &Agent) -> BTreeMap<u64, u64> {
 fn check_agent(agent: &Agent, deliveries: &BTreeMap<u64, Delivery>) {
     let (id, received) = (&agent.identity().id, received(agent));
     for (command, count) in &received {
-        let delivery = deliveries.get(command).unwrap_or_else(|| panic!("{id} was sent command {command}: not its own"));
+        let delivery =
+            deliveries.get(command).unwrap_or_else(|| panic!("{id} was sent command {command}: not its own"));
         // These agents never refuse, so there is no reason to send anything twice.
         assert_eq!(*count, 1, "{id} was sent command {command} {count} times: {delivery:?}");
         assert!(delivery.attempts >= 1, "{id} was sent command {command} without permission: {delivery:?}");
@@ -146,7 +147,9 @@ async fn agents_that_move_while_leaders_die_are_owned_right_and_restarted_once_f
     let mut stages: BTreeMap<String, usize> = BTreeMap::new();
     for command in cluster.api(1).commands().await {
         for delivery in cluster.api(1).deliveries(command).await {
-            *stages.entry(format!("{} ({})", delivery.stage, delivery.reason.as_deref().unwrap_or("?"))).or_default() += 1;
+            *stages
+                .entry(format!("{} ({})", delivery.stage, delivery.reason.as_deref().unwrap_or("?")))
+                .or_default() += 1;
             deliveries.entry(delivery.agent.clone()).or_default().insert(command, delivery);
         }
     }
@@ -154,7 +157,8 @@ async fn agents_that_move_while_leaders_die_are_owned_right_and_restarted_once_f
     for agent in fleet.agents() {
         check_agent(agent, deliveries.get(&agent.identity().id).unwrap_or(&BTreeMap::new()));
     }
-    let confirmed: usize = stages.iter().filter(|(stage, _)| stage.starts_with("confirmed")).map(|(_, count)| count).sum();
+    let confirmed: usize =
+        stages.iter().filter(|(stage, _)| stage.starts_with("confirmed")).map(|(_, count)| count).sum();
     assert!(confirmed > 0, "{stages:?}");
     cluster.agree().await;
 }
@@ -184,7 +188,11 @@ async fn settled(what: &str, cluster: &Cluster, fleet: &Fleet) {
             let wrong = fleet.agents().iter().find(|agent| listed[&agent.identity().id] != real(cluster, agent));
             if let Some(agent) = wrong {
                 let id = &agent.identity().id;
-                return Err(format!("node {number}: {id} is listed as {:?}, is {:?}", listed[id], real(cluster, agent)));
+                return Err(format!(
+                    "node {number}: {id} is listed as {:?}, is {:?}",
+                    listed[id],
+                    real(cluster, agent)
+                ));
             }
         }
         Ok(())
