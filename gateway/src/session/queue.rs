@@ -35,6 +35,11 @@ impl StatementQueue {
         self.lanes.is_empty()
     }
 
+    /// Whether [`StatementQueue::take`] has something to look at.
+    pub(crate) fn has_ready(&self, kind: Kind) -> bool {
+        !self.ready[kind.index()].is_empty()
+    }
+
     /// Whether anything of this agent waits or is under way.
     pub(crate) fn holds(&self, agent: AgentId) -> bool {
         self.lanes.contains_key(&agent)

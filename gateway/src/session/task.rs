@@ -177,16 +177,18 @@ impl Driver {
 
     /// Sends off what waits and may leave.
     fn propose(&mut self) {
-        for kind in Kind::ALL {
-            let gate = self.gates[kind.index()];
-            if gate.is_out || gate.opens_at.is_some() {
-                continue;
-            }
+        while let Some(kind) = Kind::ALL.into_iter().find(|kind| self.may_leave(*kind) && self.desk.has_waiting(*kind))
+        {
             if let Some(batch) = self.desk.take(kind, &self.replica.view().control, Instant::now()) {
                 self.gates[kind.index()].is_out = true;
                 self.send_off(batch, ChangeId::new(rand::random()), Instant::now(), Duration::ZERO);
             }
         }
+    }
+
+    fn may_leave(&self, kind: Kind) -> bool {
+        let gate = self.gates[kind.index()];
+        !gate.is_out && gate.opens_at.is_none()
     }
 
     fn send_off(&mut self, batch: Batch, id: ChangeId, first_tried: Instant, pause: Duration) {

@@ -55,6 +55,11 @@ pub(crate) enum Next {
 }
 
 impl Desk {
+    /// Whether something of one kind waits. What is collected of one kind may leave something of another kind waiting.
+    pub(crate) fn has_waiting(&self, kind: Kind) -> bool {
+        self.queue.has_ready(kind)
+    }
+
     /// Collects what waits of one kind, or `None` if nothing does. At most one batch of a kind may be out.
     pub(crate) fn take(&mut self, kind: Kind, control: &Control, now: Instant) -> Option<Batch> {
         let mut parts = Vec::new();

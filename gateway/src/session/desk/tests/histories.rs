@@ -152,14 +152,12 @@ impl History {
 
     /// Lets everything come to rest.
     fn settle(&mut self) {
-        for _ in 0..200 {
-            let before = (self.story.control.index(), self.outcomes.len(), self.events.len());
-            for kind in 0..Kind::ALL.len() {
-                self.run(Step::Apply(kind));
-            }
+        for _ in 0..500 {
+            (0..Kind::ALL.len()).for_each(|kind| self.run(Step::Apply(kind)));
             self.run(Step::Outcome);
             self.run(Step::Events);
-            if before == (self.story.control.index(), 0, 0) {
+            let waits = Kind::ALL.into_iter().any(|kind| self.story.desk.has_waiting(kind));
+            if !waits && self.outcomes.is_empty() && self.events.is_empty() {
                 return;
             }
         }
