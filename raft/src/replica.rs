@@ -238,11 +238,18 @@ impl Parts {
             return;
         }
         let others = Status::of(self).members.into_iter().filter(|member| member.is_voter && member.node_id != me);
-        let Some(next) = others.max_by_key(|member| member.matched) else { return };
-        if self.raft.trigger().transfer_leader(next.node_id.get()).await.is_ok() {
-            let handed_over = leading.wait_for(|leading| leading.leader.is_some_and(|leader| leader != me));
-            let in_time = timeout(HAND_OVER, handed_over).await.is_ok();
-            tracing::info!(to = %next.node_id, in_time, "leadership handed over");
-        }
+        let alive = others.filter(|member| member.last_contact.is_some_and(|ago| ago < HAND_OVER));
+        let Some(next) = alive.max_by_key(|member| member.matched) else { return };
+        let handed_over = async {
+            // Again, because a follower refuses while the last entries are still on their way to its disk.
+            while self.raft.trigger().transfer_leader(next.node_id.get()).await.is_ok() {
+                let other_leads = leading.wait_for(|leading| leading.leader.is_some_and(|leader| leader != me));
+                if timeout(HAND_OVER / 5, other_leads).await.is_ok() {
+                    return;
+                }
+            }
+        };
+        let in_time = timeout(HAND_OVER, handed_over).await.is_ok();
+        tracing::info!(to = %next.node_id, in_time, "leadership handed over");
     }
 }

@@ -302,15 +302,21 @@ async fn a_stopped_node_gives_its_directory_back_and_refuses_new_work() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_stops_in_good_order_hands_over_at_once() {
     let mut cluster = Cluster::start(3).await;
-    let old = cluster.leader().await;
-    let survivor = cluster.running().find(|node| node.node_id().get() != old).expect("a follower").clone();
-    let election = survivor.status().term;
-    cluster.stop(old).await;
-    let stopped = Instant::now();
-    survivor.propose(create_group(1)).await.expect("two of three are a quorum");
-    // Nobody waited for a lease to lapse, which takes 0.9 s at least.
-    assert!(stopped.elapsed() < Duration::from_millis(600), "{:?}", stopped.elapsed());
-    assert!(survivor.status().term > election);
+    let mut outages = Vec::new();
+    // On a busy machine a handover may come too late. Without one, no outage is shorter than the lease, 0.6 s.
+    for number in 0..5 {
+        let old = cluster.leader().await;
+        let survivor = cluster.running().find(|node| node.node_id().get() != old).expect("a follower").clone();
+        cluster.stop(old).await;
+        let stopped = Instant::now();
+        survivor.propose(create_group(number)).await.expect("two of three are a quorum");
+        outages.push(stopped.elapsed());
+        if outages[number] < Duration::from_millis(500) {
+            return;
+        }
+        cluster.restart(old).await;
+    }
+    panic!("{outages:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
