@@ -145,7 +145,7 @@ async fn a_gateway_that_stops_closes_its_ports_first_and_leaves_no_statement_beh
     agent.shutdown().await;
     let asked = Instant::now();
     site.stop_gateway(1).await;
-    assert!(asked.elapsed() < Duration::from_secs(4), "it waited for nobody: {:?}", asked.elapsed());
+    assert!(asked.elapsed() < Duration::from_secs(9), "it did not wait for the request: {:?}", asked.elapsed());
     drop(half_open);
     agent.expect_close().await;
     assert!(tokio::net::TcpStream::connect(address).await.is_err());

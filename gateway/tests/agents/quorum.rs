@@ -24,7 +24,7 @@ async fn without_a_quorum_agents_are_acked_and_requests_are_refused_quickly() {
     let asked = Instant::now();
     let answer = site.request(1, "OSSEC A:'web-03'\n").await;
     assert!(matches!(answer, Some(Answer::Refused(_))), "{answer:?}");
-    assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
     let mut stranger = identity.clone();
     stranger.id = "999".into();
     let mut stranger = Agent::connect(site.gateway(1).channel_address(), &stranger).await;

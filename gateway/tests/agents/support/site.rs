@@ -23,7 +23,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 use super::agent::Agent;
 use super::replicas::Replicas;
-use super::until;
+use super::{PATIENCE, until};
 
 /// A cluster with a gateway on each of its first nodes.
 pub(crate) struct Site {
@@ -77,7 +77,7 @@ impl Site {
     }
 
     pub(crate) async fn stop_gateway(&mut self, number: usize) {
-        self.gateways.remove(number - 1).0.stop(Duration::from_secs(5)).await;
+        self.gateways.remove(number - 1).0.stop(PATIENCE).await;
     }
 
     pub(crate) async fn propose(&self, change: Change) -> Outcome {
