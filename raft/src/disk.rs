@@ -41,6 +41,14 @@ impl DiskSpace {
         Ok(())
     }
 
+    /// Whether so many bytes may be written without reaching into the reserve, as of now.
+    pub(crate) fn has_room_for(&self, bytes: u64) -> bool {
+        let found = rustix::fs::statvfs(self.directory.as_path());
+        found.is_ok_and(|found| {
+            found.f_bavail.saturating_mul(found.f_frsize) >= self.reserve_bytes.saturating_add(bytes)
+        })
+    }
+
     /// Whether there is less than the reserve.
     pub(crate) fn is_full(&self) -> bool {
         self.is_full.load(Ordering::Relaxed)
@@ -57,5 +65,6 @@ mod tests {
         let disk = |reserve| DiskSpace::new(directory.path().to_owned(), reserve).expect("a file system");
         assert!(!disk(0).is_full());
         assert!(disk(u64::MAX).is_full());
+        assert!(disk(0).has_room_for(1) && !disk(1).has_room_for(u64::MAX));
     }
 }

@@ -4,6 +4,7 @@
 //! RocksDB, gRPC) does not show through it.
 
 mod bootstrap;
+mod clock;
 mod config;
 mod convert;
 mod counters;

@@ -2,15 +2,16 @@
 
 use std::error::Error;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
-use muster_control::{Change, ChangeId, LogIndex, NodeId, Outcome, Stamp};
+use muster_control::{Change, ChangeId, LogIndex, NodeId, Outcome};
 use openraft::errors::{ClientWriteError, RaftError};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::LeaderClock;
 use crate::convert::seal_change;
 use crate::counters::Counters;
 use crate::disk::DiskSpace;
@@ -34,6 +35,7 @@ pub(crate) struct Proposer {
     standing: Standing,
     peers: Arc<Peers>,
     disk: DiskSpace,
+    clock: LeaderClock,
     counters: Arc<Counters>,
     limits: Limits,
     /// Proposals of this node that are under way.
@@ -43,6 +45,13 @@ pub(crate) struct Proposer {
     /// KiB of them.
     led_kib: Arc<Semaphore>,
     stopping: CancellationToken,
+}
+
+/// What a proposer needs of the node it runs on.
+pub(crate) struct Host {
+    pub(crate) disk: DiskSpace,
+    pub(crate) clock: LeaderClock,
+    pub(crate) counters: Arc<Counters>,
 }
 
 /// See [`Tuning`](crate::Tuning).
@@ -72,15 +81,15 @@ impl Proposer {
         raft: Raft,
         standing: Standing,
         peers: Arc<Peers>,
-        disk: DiskSpace,
-        counters: Arc<Counters>,
+        host: Host,
         limits: Limits,
         stopping: CancellationToken,
     ) -> Self {
+        let Host { disk, clock, counters } = host;
         // Each node may have its share in the leader's hands, whatever the others do.
         let (own, led) = (limits.in_flight, limits.in_flight.saturating_mul(3).min(Semaphore::MAX_PERMITS));
         let [own, led, led_kib] = [own, led, LED_KIB].map(|permits| Arc::new(Semaphore::new(permits)));
-        Self { raft, standing, peers, disk, counters, limits, own, led, led_kib, stopping }
+        Self { raft, standing, peers, disk, clock, counters, limits, own, led, led_kib, stopping }
     }
 
     /// Proposes a change and waits for its outcome, through as many leaders as it takes.
@@ -94,6 +103,10 @@ impl Proposer {
         deadline: Instant,
     ) -> Result<Proposed, ProposeError> {
         let change = Bytes::from(change.to_bytes());
+        if change.len() > self.limits.change_bytes {
+            self.counters.proposals_refused.increment();
+            return Err(NotApplied::TooLarge.into());
+        }
         let result = match self.own.try_acquire() {
             Ok(_permit) => self.propose_bytes(id, change, deadline).await,
             Err(_) => Err(NotApplied::Overloaded.into()),
@@ -163,7 +176,7 @@ impl Proposer {
         let (Ok(_permit), Ok(_kib)) = (self.led.try_acquire(), self.led_kib.try_acquire_many(kib)) else {
             return Led::Refused(NotApplied::Overloaded);
         };
-        let body = seal_change(now(), id, change);
+        let body = seal_change(self.clock.now(), id, change);
         match timeout_at(deadline, self.raft.client_write(body)).await {
             Ok(Ok(written)) => match written.data.0 {
                 Some((index, outcome)) => {
@@ -253,10 +266,4 @@ async fn other_leader(mut leading: watch::Receiver<Leading>, asked: Leading) {
     if !other {
         std::future::pending::<()>().await; // the replica stops, which whoever waits hears elsewhere
     }
-}
-
-/// The clock of this node.
-pub(crate) fn now() -> Stamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Stamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

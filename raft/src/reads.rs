@@ -108,7 +108,12 @@ impl Rounds {
         }
         let peer = self.standing.member(leader)?;
         let mut client = self.peers.member(leader, &peer).control.clone();
-        let response = timeout(ROUND, client.read_index(proto::ReadIndexRequest {})).await.ok()?;
+        let mut leading = self.standing.leading();
+        let response = tokio::select! {
+            response = timeout(ROUND, client.read_index(proto::ReadIndexRequest {})) => response.ok()?,
+            // Whoever led may be dead.
+            Ok(_) = leading.wait_for(|now| now.leader.is_some_and(|now| now != leader)) => return None,
+        };
         Some(LogIndex::new(response.ok()?.into_inner().index))
     }
 }

@@ -8,7 +8,9 @@ use openraft::alias::WatchReceiverOf;
 use openraft::async_runtime::WatchReceiver;
 use openraft::metrics::RaftServerMetrics;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
+use crate::fatal::FatalSignal;
 use crate::types::{Peer, Raft, TypeConfig};
 
 /// The leader of a term, as far as this node knows.
@@ -40,7 +42,10 @@ pub(crate) struct Standing {
 
 impl Standing {
     /// Follows a replica until it stops. Spawns a task.
-    pub(crate) fn follow(raft: &Raft, me: NodeId) -> Self {
+    ///
+    /// The engine tells of its end only if it ends in good order; where it panics, its metrics just cease. Either
+    /// way the node has failed, unless it was told to stop.
+    pub(crate) fn follow(raft: &Raft, me: NodeId, fatal: FatalSignal, stopping: CancellationToken) -> Self {
         let metrics = raft.server_metrics();
         let (sender, leading) = watch::channel(leading_in(&metrics.borrow_watched()));
         let mut changes = metrics.clone();
@@ -56,6 +61,10 @@ impl Standing {
                 }
                 sender.send_if_modified(|before| std::mem::replace(before, now) != now);
             }
+            if !stopping.is_cancelled() {
+                fatal.raise("consensus ended");
+            }
+            stopping.cancelled().await; // until then nobody is to find the sender gone, and spin
         });
         this
     }

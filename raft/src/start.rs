@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use muster_control::LogIndex;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::bootstrap::{Bootstrap, Found};
+use crate::clock::LeaderClock;
 use crate::config::ReplicaConfig;
 use crate::counters::Counters;
 use crate::disk::DiskSpace;
@@ -17,7 +19,7 @@ use crate::error::StartError;
 use crate::fatal::FatalSignal;
 use crate::machine::{Machine, Published, Restored, SnapshotDir};
 use crate::peer::{Access, ClientTls, MESSAGE_BYTES_MAX, Network, PeerService, Peers, ServerTls, incoming};
-use crate::proposer::{Limits, Proposer};
+use crate::proposer::{Host, Limits, Proposer};
 use crate::proto::peer_server::PeerServer;
 use crate::reads::{ReadIndex, Reads};
 use crate::settings::{settings, validate};
@@ -130,6 +132,7 @@ async fn begin(mut config: ReplicaConfig, ready: Ready, opened: Opened) -> Resul
         }
     }
 
+    let log_end = log.last_index();
     let tuning = &config.tuning;
     let published = Arc::new(Published::new(tuning.notice_backlog, tuning.snapshot_bytes, Arc::clone(&counters)));
     let machine = Machine::open(snapshots.clone(), newest, Arc::clone(&published), fatal.clone());
@@ -141,18 +144,18 @@ async fn begin(mut config: ReplicaConfig, ready: Ready, opened: Opened) -> Resul
     let stopping = CancellationToken::new();
     let hanging_up = CancellationToken::new();
     let tasks = TaskTracker::new();
-    let standing = Standing::follow(&raft, config.node_id);
+    let standing = Standing::follow(&raft, config.node_id, fatal.clone(), stopping.clone());
     let limits = Limits {
         change_bytes: tuning.change_bytes,
         in_flight: tuning.proposals_in_flight,
         contact: contact_span(tuning.election_max),
     };
+    let clock = LeaderClock::new(Arc::clone(&published));
     let proposer = Proposer::new(
         raft.clone(),
         standing.clone(),
         Arc::clone(&peers),
-        space.clone(),
-        Arc::clone(&counters),
+        Host { disk: space.clone(), clock: clock.clone(), counters: Arc::clone(&counters) },
         limits,
         stopping.clone(),
     );
@@ -173,7 +176,7 @@ async fn begin(mut config: ReplicaConfig, ready: Ready, opened: Opened) -> Resul
         standing: standing.clone(),
         proposer: proposer.clone(),
         read_index,
-        snapshots,
+        snapshots: snapshots.clone(),
         disk: space.clone(),
         receiving: Arc::new(Semaphore::new(1)),
     };
@@ -185,6 +188,9 @@ async fn begin(mut config: ReplicaConfig, ready: Ready, opened: Opened) -> Resul
         raft: raft.clone(),
         published: Arc::clone(&published),
         has_recovered: Arc::clone(&has_recovered),
+        log_end,
+        snapshots,
+        space: space.clone(),
         stopping: stopping.clone(),
     };
     background.spawn(&tasks);
@@ -192,6 +198,7 @@ async fn begin(mut config: ReplicaConfig, ready: Ready, opened: Opened) -> Resul
         raft: raft.clone(),
         standing: standing.clone(),
         proposer: proposer.clone(),
+        clock,
         published: Arc::clone(&published),
         disk: space.clone(),
         fatal: fatal.clone(),
@@ -256,26 +263,41 @@ async fn serve(
     }
 }
 
+/// Between looks for room for a snapshot.
+const ROOM_PAUSE: Duration = Duration::from_secs(30);
+
 /// What goes on beside the traffic.
 struct Background {
     raft: Raft,
     published: Arc<Published>,
     has_recovered: Arc<AtomicBool>,
+    /// Where the log ended when this node started.
+    log_end: LogIndex,
+    snapshots: SnapshotDir,
+    space: DiskSpace,
     stopping: CancellationToken,
 }
 
 impl Background {
     fn spawn(self, tasks: &TaskTracker) {
-        let Self { raft, published, has_recovered, stopping } = self;
-        let recovering = raft.clone();
+        let Self { raft, published, has_recovered, log_end, snapshots, space, stopping } = self;
+        let mut applied = published.applied();
         tasks.spawn(stopping.clone().run_until_cancelled_owned(async move {
-            if recovering.wait_for_recovery(None).await.is_ok() {
+            // Everything this node can have answered before is in that part of the log, or was dropped from its end.
+            if applied.wait_for(|applied| *applied >= log_end).await.is_ok() {
                 has_recovered.store(true, std::sync::atomic::Ordering::Relaxed);
             }
         }));
         tasks.spawn(stopping.run_until_cancelled_owned(async move {
             loop {
                 published.snapshot_due().await;
+                // Running out of space half-way would stop the node, and at each start again.
+                let likely = snapshots.newest_bytes().unwrap_or(0);
+                if !space.has_room_for(likely + likely / 4) {
+                    tracing::warn!(likely_bytes = likely, "no room for the snapshot that is due");
+                    tokio::time::sleep(ROOM_PAUSE).await;
+                    continue;
+                }
                 if raft.trigger().snapshot().await.is_err() {
                     return; // the replica stops
                 }

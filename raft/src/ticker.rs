@@ -8,10 +8,11 @@ use muster_control::{Change, ChangeId};
 use openraft::async_runtime::WatchReceiver;
 use tokio::time::{Instant, MissedTickBehavior};
 
+use crate::clock::LeaderClock;
 use crate::disk::DiskSpace;
 use crate::fatal::FatalSignal;
 use crate::machine::Published;
-use crate::proposer::{Proposer, now};
+use crate::proposer::Proposer;
 use crate::standing::Standing;
 use crate::types::Raft;
 
@@ -27,6 +28,7 @@ pub(crate) struct Ticker {
     pub(crate) raft: Raft,
     pub(crate) standing: Standing,
     pub(crate) proposer: Proposer,
+    pub(crate) clock: LeaderClock,
     pub(crate) published: Arc<Published>,
     pub(crate) disk: DiskSpace,
     pub(crate) fatal: FatalSignal,
@@ -59,8 +61,8 @@ impl Ticker {
             return;
         }
         let view = self.published.view();
-        let clock = now().max(view.control.clock());
-        if view.control.next_due().is_some_and(|due| due <= clock) {
+        let now = self.clock.now();
+        if view.control.next_due().is_some_and(|due| due <= now) {
             let change = Bytes::from(Change::Tick.to_bytes());
             let led = self.proposer.lead(random_change_id(), change, Instant::now() + TICK_DEADLINE).await;
             tracing::debug!(?led, "clock moved"); // if it did not move, the next beat finds it due again

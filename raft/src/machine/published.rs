@@ -107,7 +107,9 @@ impl Published {
 
     /// That a snapshot covers `bytes` of log, or that building it failed.
     pub(super) fn end_snapshot(&self, covered_bytes: u64) {
-        self.log_bytes.fetch_sub(covered_bytes, Ordering::Relaxed);
+        // An install may have begun the count anew meanwhile.
+        let rest = |bytes: u64| Some(bytes.saturating_sub(covered_bytes));
+        self.log_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, rest).ok();
         self.is_building.store(false, Ordering::Relaxed);
     }
 

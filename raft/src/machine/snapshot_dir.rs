@@ -83,9 +83,17 @@ impl SnapshotDir {
         let file = if file.path() == path { file } else { file.rename(path)? };
         sync_directory(&self.directory)?;
         for path in self.files(EXTENSION)?.into_iter().skip(KEPT) {
-            fs::remove_file(path)?;
+            if let Err(error) = fs::remove_file(&path) {
+                tracing::warn!(%error, path = %path.display(), "an old snapshot stays"); // or somebody else removed it
+            }
         }
         Ok(file)
+    }
+
+    /// Size of the newest snapshot; zero if there is none.
+    pub(crate) fn newest_bytes(&self) -> io::Result<u64> {
+        let newest = self.files(EXTENSION)?.into_iter().next();
+        newest.map_or(Ok(0), |path| fs::metadata(path).map(|found| found.len()))
     }
 
     /// The newest snapshot, to send or to install.

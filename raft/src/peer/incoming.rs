@@ -22,8 +22,9 @@ use super::tls::ServerTls;
 use crate::config::ClusterId;
 use crate::counters::Counters;
 
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
-const HANDSHAKES_MAX: usize = 64;
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(2);
+/// So many that silent strangers do not keep members out.
+const HANDSHAKES_MAX: usize = 1024;
 
 /// Who is at the other end, as the certificate says.
 #[derive(Clone, Copy, Debug)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
-use muster_control::ChangeId;
+use muster_control::{Change, ChangeId};
 use openraft::raft::{AppendEntriesResponse, TransferLeaderRequest};
 use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status, Streaming};
@@ -162,6 +162,8 @@ impl Peer for PeerService {
         self.access.member(&request)?;
         let proto::ProposeRequest { id, change, timeout_ms } = request.into_inner();
         let id = <[u8; 16]>::try_from(id.as_ref()).map_err(undecodable)?;
+        // What this version does not understand must not enter the log: applying it would stop every node like this one.
+        Change::from_bytes(&change).map_err(undecodable)?;
         let deadline = tokio::time::Instant::now() + Duration::from_millis(timeout_ms.into());
         let led = self.proposer.lead(ChangeId::new(id), change, deadline).await;
         Ok(Response::new(led.into()))

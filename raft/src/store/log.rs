@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
 use futures_util::{Stream, TryStreamExt, stream};
+use muster_control::LogIndex;
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use openraft::{OptionalSend, RaftLogReader};
 use tokio::sync::oneshot;
@@ -86,6 +87,11 @@ impl LogStore {
     pub(crate) fn is_pristine(&self) -> bool {
         let state = self.state();
         state.vote.is_none() && state.last.is_none()
+    }
+
+    /// Index of the last entry; zero if there is none.
+    pub(crate) fn last_index(&self) -> LogIndex {
+        LogIndex::new(self.state().last.map_or(0, |last| last.index))
     }
 
     /// Writes what was asked for, ends the thread and closes the database. Blocks.
