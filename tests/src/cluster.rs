@@ -132,7 +132,7 @@ impl Cluster {
     pub async fn node_ready(&mut self, number: usize) {
         let (node, api) = (&mut self.nodes[number], &self.clients[number]);
         until("a node is ready", START, async || {
-            if let Some(status) = node.has_ended() {
+            if let Some(status) = node.has_ended().await {
                 panic!("{} ended: {status}", node.place().name());
             }
             let answer = api.probe("/readyz").await.map_err(|error| format!("{error:?}"))?;

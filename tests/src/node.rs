@@ -121,11 +121,10 @@ impl Node {
         }
     }
 
-    /// How it ended, if it did.
-    pub fn has_ended(&mut self) -> Option<ExitStatus> {
-        let status = self.process.as_mut()?.child.try_wait().expect("a process can be waited for")?;
-        self.process = None;
-        Some(status)
+    /// How it ended, if it did; its last words are in its log then.
+    pub async fn has_ended(&mut self) -> Option<ExitStatus> {
+        self.process.as_mut()?.child.try_wait().expect("a process can be waited for")?;
+        Some(self.process.take()?.wait().await)
     }
 
     /// Asks it to stop in order, and waits for that.
