@@ -1,7 +1,7 @@
 //! Sessions of this node's agents: what was heard becomes statements in the log, what was committed becomes bytes.
 //!
-//! [`Desk`] holds all of it and is pure: inputs go in, batches to propose come out. [`task`] drives it with the
-//! replica. The order of one agent's statements is kept from the socket to the log by [`StatementQueue`].
+//! [`Desk`](desk::Desk) holds all of it and is pure: inputs go in, batches to propose come out. [`task`] drives it with the
+//! replica. The order of one agent's statements is kept from the socket to the log by [`StatementQueue`](queue::StatementQueue).
 
 mod attached;
 mod desk;

@@ -101,7 +101,7 @@ pub(crate) fn list(view: &View, source: &Source, params: &AgentParams) -> Result
                 };
                 (rows, count + usize::from(has_manager))
             } else {
-                select(all().filter(|row| wanted(row)), list)
+                select(read_ahead(all()).filter(|row| wanted(row)), list)
             }
         }
         Source::Listed(ids) => {
@@ -123,6 +123,22 @@ pub(crate) fn list(view: &View, source: &Source, params: &AgentParams) -> Result
     };
     let items = Sequence(rows.iter().map(|row| Item { row: *row, fields }));
     Reply::json(view.index, &Items::new(items, total, &failures, WORDS))
+}
+
+/// Rows that are read together.
+const AHEAD: usize = 64;
+
+/// The same rows, read from memory a block at a time.
+///
+/// Each agent is a record of its own, and of many agents most are in no cache. Reading one after the other waits for
+/// memory each time; reads that do not depend on each other wait together.
+fn read_ahead<'a>(mut rows: impl Iterator<Item = Row<'a>>) -> impl Iterator<Item = Row<'a>> {
+    let blocks = std::iter::from_fn(move || {
+        let block: Vec<Row<'a>> = rows.by_ref().take(AHEAD).collect();
+        std::hint::black_box(block.iter().fold(0, |seen, row| seen ^ row.touch()));
+        (!block.is_empty()).then_some(block)
+    });
+    blocks.flatten()
 }
 
 /// The rows of the page, and how many there are in all.
