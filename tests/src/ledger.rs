@@ -66,3 +66,38 @@ impl Ledger {
         assert!(phantoms.is_empty(), "{what}: there, but not applied or never asked for: {phantoms:?}");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ledger() -> Ledger {
+        let mut ledger = Ledger::default();
+        ledger.note("done", Told::Acknowledged);
+        ledger.note("refused", Told::NotApplied);
+        ledger.note("who knows", Told::Unknown);
+        ledger
+    }
+
+    fn check(found: &[&str]) {
+        ledger().check("things", &found.iter().map(|name| (*name).to_owned()).collect());
+    }
+
+    #[test]
+    fn an_unknown_change_may_be_there_or_not() {
+        check(&["done"]);
+        check(&["done", "who knows"]);
+    }
+
+    #[test]
+    #[should_panic(expected = "acknowledged and lost: [\"done\"]")]
+    fn a_lost_change_is_seen() {
+        check(&["who knows"]);
+    }
+
+    #[test]
+    #[should_panic(expected = "not applied or never asked for: [\"refused\"]")]
+    fn a_change_that_was_said_not_to_be_applied_is_seen() {
+        check(&["done", "refused"]);
+    }
+}

@@ -26,3 +26,31 @@ pub async fn until<T>(what: &str, within: Duration, mut look: impl AsyncFnMut() 
     }
     panic!("not within {within:?}: {what}; last: {missing}");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_found_is_returned() {
+        let mut looks = 0;
+        let found = until("three looks", Duration::from_secs(10), async || {
+            looks += 1;
+            if looks == 3 { Ok(looks) } else { Err(format!("{looks} looks")) }
+        });
+        assert_eq!(found.await, 3);
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "not within 100ms: the impossible; last: it is not there")]
+    async fn a_wait_in_vain_says_what_was_missing() {
+        until("the impossible", Duration::from_millis(100), async || Err::<(), _>("it is not there".to_owned())).await;
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "not within 100ms: an answer")]
+    async fn a_look_that_does_not_come_back_does_not_outlive_the_deadline() {
+        until("an answer", Duration::from_millis(100), async || std::future::pending::<Result<(), String>>().await)
+            .await;
+    }
+}

@@ -81,27 +81,38 @@ fn received(agent: &Agent) -> BTreeMap<u64, u64> {
     received
 }
 
-/// Compares the deliveries of one agent with what it counted.
-fn check_agent(agent: &Agent, deliveries: &BTreeMap<u64, Delivery>) {
-    let (id, received) = (&agent.identity().id, received(agent));
-    for (command, count) in &received {
-        let delivery =
-            deliveries.get(command).unwrap_or_else(|| panic!("{id} was sent command {command}: not its own"));
+/// Compares the deliveries of one agent with how often it was told to restart, by command.
+fn judge(received: &BTreeMap<u64, u64>, deliveries: &BTreeMap<u64, Delivery>) -> Result<(), String> {
+    for (command, count) in received {
+        let delivery = deliveries.get(command).ok_or(format!("sent command {command}, which is not its own"))?;
         // These agents never refuse, so there is no reason to send anything twice.
-        assert_eq!(*count, 1, "{id} was sent command {command} {count} times: {delivery:?}");
-        assert!(delivery.attempts >= 1, "{id} was sent command {command} without permission: {delivery:?}");
-        assert_eq!(delivery.shares, None, "{id} was sent what another one carries: {delivery:?}");
-    }
-    for (command, delivery) in deliveries {
-        assert!(delivery.is_final() && delivery.reason.is_some(), "{id}, command {command}: {delivery:?}");
-        let carrier = delivery.shares.unwrap_or(*command);
-        assert_eq!(delivery.stage, deliveries[&carrier].stage, "{id}: {command} is carried by {carrier}");
-        if delivery.stage == "confirmed" {
-            assert!(received.contains_key(&carrier), "{id}: confirmed, but never received: {command} {delivery:?}");
+        if *count != 1 {
+            return Err(format!("sent command {command} {count} times: {delivery:?}"));
+        }
+        if delivery.attempts == 0 || delivery.shares.is_some() {
+            return Err(format!("sent command {command} without permission: {delivery:?}"));
         }
     }
+    for (command, delivery) in deliveries {
+        if !delivery.is_final() || delivery.reason.is_none() {
+            return Err(format!("command {command} has no end: {delivery:?}"));
+        }
+        let carrier = delivery.shares.unwrap_or(*command);
+        if deliveries.get(&carrier).is_none_or(|carrier| carrier.stage != delivery.stage) {
+            return Err(format!("command {command} ended otherwise than {carrier}, which carries it: {delivery:?}"));
+        }
+        if delivery.stage == "confirmed" && !received.contains_key(&carrier) {
+            return Err(format!("command {command} is confirmed, but was never received: {delivery:?}"));
+        }
+    }
+    Ok(())
+}
+
+fn check_agent(agent: &Agent, deliveries: &BTreeMap<u64, Delivery>) {
+    let id = &agent.identity().id;
+    judge(&received(agent), deliveries).unwrap_or_else(|wrong| panic!("agent {id}: {wrong}"));
     let (told, done) = (agent.stats().get(Count::RestartsReceived), agent.stats().get(Count::RestartsDone));
-    assert_eq!(told, done, "{id} carries out each restart it is told");
+    assert_eq!(told, done, "agent {id} carries out each restart it is told");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -198,4 +209,41 @@ async fn settled(what: &str, cluster: &Cluster, fleet: &Fleet) {
         Ok(())
     })
     .await;
+}
+
+mod the_judge {
+    use super::*;
+
+    fn delivery(stage: &str, shares: Option<u64>, attempts: u32) -> Delivery {
+        let reason = Some("some".to_owned());
+        Delivery { agent: "001".to_owned(), stage: stage.to_owned(), reason, shares, attempts }
+    }
+
+    fn verdict<const N: usize>(received: &[(u64, u64)], deliveries: [(u64, Delivery); N]) -> Result<(), String> {
+        judge(&received.iter().copied().collect(), &deliveries.into())
+    }
+
+    #[test]
+    fn accepts_one_restart_for_each_sending_and_honest_ends_without_one() {
+        let shared = [(5, delivery("confirmed", None, 1)), (6, delivery("confirmed", Some(5), 0))];
+        assert_eq!(verdict(&[(5, 1)], shared), Ok(()));
+        assert_eq!(verdict(&[], [(5, delivery("unproven", None, 1)), (6, delivery("expired", None, 0))]), Ok(()));
+    }
+
+    #[test]
+    fn sees_what_was_sent_twice_without_permission_or_to_the_wrong_agent() {
+        assert!(verdict(&[(5, 2)], [(5, delivery("confirmed", None, 1))]).is_err());
+        assert!(verdict(&[(5, 1)], [(5, delivery("expired", None, 0))]).is_err());
+        assert!(verdict(&[(6, 1)], [(5, delivery("unproven", None, 1))]).is_err());
+        let both = [(5, delivery("confirmed", None, 1)), (6, delivery("confirmed", Some(5), 0))];
+        assert!(verdict(&[(5, 1), (6, 1)], both).is_err());
+    }
+
+    #[test]
+    fn sees_what_was_confirmed_without_a_restart_and_what_has_no_end() {
+        assert!(verdict(&[], [(5, delivery("confirmed", None, 1))]).is_err());
+        assert!(verdict(&[(5, 1)], [(5, delivery("acknowledged", None, 1))]).is_err());
+        let other = [(5, delivery("unproven", None, 1)), (6, delivery("confirmed", Some(5), 0))];
+        assert!(verdict(&[(5, 1)], other).is_err());
+    }
 }
