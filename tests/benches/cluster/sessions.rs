@@ -99,6 +99,7 @@ async fn restart(site: &Site, sizes: Sizes, parts: &mut Parts, table: &mut Table
         ordered.add(received.duration_since(answered).unwrap_or_default());
         parts.order(Order::Restarted, sizes.sessions, round).await?;
         let command = answer.command.context("an answer without a command")?;
+        let mut wire = site.connect(round % site.nodes()).await?; // nodes close what is idle for long
         timeout(PATIENCE, until_finished(&mut wire, command, sizes.sessions))
             .await
             .context("restarts not proven")??;

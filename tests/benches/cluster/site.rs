@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use muster_tests::{Cluster, Settings};
+use muster_tests::{Cluster, Place, Settings};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
@@ -17,6 +17,9 @@ use crate::wire::{Caller, Wire};
 
 /// The program, built by cargo together with this bench and in the same profile.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_muster-under-test");
+
+/// Addresses of this machine that agents connect to.
+const ADDRESSES: usize = 8;
 
 /// The second of the two users a cluster starts with, and its password here.
 const USER: &str = "wazuh-wui";
@@ -38,7 +41,17 @@ impl Site {
             .with("users.wazuh_wui_password", PASSWORD)
             .with("api.token_lifetime", "12h")
             .with("log.filter", "warn");
-        let cluster = Cluster::start(PROGRAM, settings).await;
+        let mut cluster = Cluster::prepare(PROGRAM, settings);
+        for number in 0..cluster.size() {
+            let place = cluster.node(number).place();
+            let everywhere = |address: SocketAddr| format!("0.0.0.0:{}", address.port());
+            let (channel, enrollment) = (everywhere(place.channel), everywhere(place.enrollment));
+            let listen =
+                |settings: Settings| settings.with("channel.listen", channel).with("enrollment.listen", enrollment);
+            cluster.configure(number, None, listen);
+            cluster.node_mut(number).start();
+        }
+        cluster.ready().await;
         let directory = cluster.node(0).place().dir.clone();
         let certificate = fs::read(directory.with_file_name("server.pem"))?;
         let mut roots = RootCertStore::empty();
@@ -62,12 +75,19 @@ impl Site {
 
     /// Where agents reach the nodes.
     pub(crate) fn channels(&self) -> Vec<String> {
-        self.cluster.places().map(|place| place.channel.to_string()).collect()
+        self.spread(|place| place.channel)
     }
 
     /// Where agents enroll.
     pub(crate) fn enrollments(&self) -> Vec<String> {
-        self.cluster.places().map(|place| place.enrollment.to_string()).collect()
+        self.spread(|place| place.enrollment)
+    }
+
+    /// One port of each node at several addresses, node after node: so that the kernel does not search long for a
+    /// port of its own for each connection, as it does when most are taken towards one address.
+    fn spread(&self, port: fn(&Place) -> SocketAddr) -> Vec<String> {
+        let at = |host: usize| self.cluster.places().map(move |place| format!("127.0.0.{host}:{}", port(place).port()));
+        (1..=ADDRESSES).flat_map(at).collect()
     }
 
     /// A new connection to the API of a node.
