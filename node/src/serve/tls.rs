@@ -55,5 +55,8 @@ fn hosts(node: &NodeConfig) -> Vec<String> {
 fn usable(pair: &Pair) -> anyhow::Result<ServerConfig> {
     let chain = CertificateDer::pem_slice_iter(pair.certificate.as_bytes()).collect::<Result<Vec<_>, _>>()?;
     let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes())?;
-    Ok(ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key)?)
+    let mut config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key)?;
+    // An agent enrolls once, on one connection: there is nothing to resume later.
+    config.send_tls13_tickets = 0;
+    Ok(config)
 }
