@@ -247,6 +247,9 @@ async fn serve(
         .initial_stream_window_size(4 << 20)
         .initial_connection_window_size(16 << 20)
         .max_concurrent_streams(16_384)
+        // A burst whose time is up gives up all its calls at once. That is no attack, since only members come this
+        // far, and to hang up would take the leader from the calls that are still worth answering.
+        .http2_max_pending_accept_reset_streams(Some(16_384))
         .http2_keepalive_interval(Some(Duration::from_secs(5)))
         .http2_keepalive_timeout(Some(Duration::from_secs(3)))
         .add_service(service)
