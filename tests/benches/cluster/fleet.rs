@@ -26,7 +26,7 @@ const PARTS: usize = 3;
 
 /// From a restart order to the shutdown of a simulated agent. Longer than it takes to order all of them, so that the
 /// simulation of their restarts does not take the CPU from the node that still orders.
-const REACTION: Duration = Duration::from_secs(5);
+const REACTION: Duration = Duration::from_secs(15);
 
 /// Between keepalives: each agent says one, between the figures, so that the state has its report.
 const NOTIFY: Duration = Duration::from_secs(60);

@@ -109,7 +109,7 @@ async fn restart(site: &Site, sizes: Sizes, parts: &mut Parts, table: &mut Table
     let what = format!("bulk restart of {} sessions: until the answer", sizes.sessions);
     table.times(what, &answers, Aim::Median(Duration::from_millis(300)));
     table.times("  from the answer until the last agent has its order", &ordered, Aim::P99(Duration::from_secs(3)));
-    table.times("  from the answer until all are proven; agents react after 5 s", &proven, Aim::None);
+    table.times("  from the answer until all are proven; agents react after 15 s", &proven, Aim::None);
     Ok(())
 }
 
