@@ -189,7 +189,12 @@ pub(crate) async fn run_part(mut arguments: impl Iterator<Item = String>) -> any
 /// The lines of standard input. Read in a thread of its own: the runtime here has no such thing.
 fn standard_input() -> UnboundedReceiver<String> {
     let (lines, received) = mpsc::unbounded_channel();
-    std::thread::spawn(move || std::io::stdin().lines().map_while(Result::ok).try_for_each(|line| lines.send(line)));
+    std::thread::spawn(move || {
+        // An error means that the runtime has ended, and the process with it.
+        _ = std::io::stdin().lines().map_while(Result::ok).try_for_each(|line| lines.send(line));
+        // Whoever gave the orders is gone, perhaps in the middle of one that can not be fulfilled any more.
+        std::process::exit(0);
+    });
     received
 }
 
