@@ -183,6 +183,23 @@ mod tests {
     }
 
     #[test]
+    fn an_id_that_was_used_up_keeps_a_late_enrollment_out() {
+        let mut script = Script::new();
+        let nobody = || crate::change::RemoveAgents {
+            agents: crate::selector::AgentSet::Only(Vec::new()),
+            statuses: None,
+            older_than: Millis::new(0),
+        };
+        let (early, late) = (crate::ids::ChangeId::new([1; 16]), crate::ids::ChangeId::new([2; 16]));
+        let reused = Outcome::Refused(Refusal::ChangeIdReused);
+        script.apply_as(late, Change::RemoveAgents(nobody()));
+        assert_eq!(script.apply_as(late, Change::EnrollAgent(enrollment("web-01"))), reused);
+        assert_eq!(script.apply_as(early, Change::EnrollAgent(enrollment("web-02"))), enrolled(1, &[]));
+        assert_eq!(script.apply_as(early, Change::RemoveAgents(nobody())), reused);
+        assert_eq!(script.control.agents().iter().map(|agent| agent.id.get()).collect::<Vec<_>>(), [1]);
+    }
+
+    #[test]
     fn an_active_agent_never_gives_way() {
         let mut script = Script::new();
         script.node(1);

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use muster_control::{
-    AgentId, AgentSet, Change, ChangeId, ClientKey, EnrollAgent, Enrolled, GroupName, Label, Millis, Outcome, Refusal,
-    RegisteredAddress, RemoveAgents, Status,
+    AgentId, AgentName, AgentSet, Change, ChangeId, ClientKey, EnrollAgent, Enrolled, GroupName, Label, Millis,
+    Outcome, Refusal, RegisteredAddress, RemoveAgents, Status,
 };
 use muster_raft::{NotApplied, ProposeError, Replica};
 use tokio::time::{Instant, sleep};
@@ -90,7 +90,7 @@ impl Registrar {
         });
         let id = ChangeId::new(rand::random());
         let deadline = Instant::now() + self.config.enrollment.commit_within;
-        match self.replica.propose_as(id, change.clone(), deadline).await.map(|proposed| proposed.outcome) {
+        match self.replica.propose_as(id, change, deadline).await.map(|proposed| proposed.outcome) {
             Ok(Outcome::Enrolled(Enrolled { agent, .. })) => {
                 let (name, address) = (request.name, request.address);
                 Verdict::Enrolled { agent, identity: ClientKeyLine { id: agent.to_string(), name, address, key } }
@@ -105,7 +105,7 @@ impl Registrar {
             }
             Err(ProposeError::NotApplied(_)) => Verdict::Rejected(internal(&request)),
             Err(ProposeError::OutcomeUnknown) => {
-                self.undo_unknown(id, change);
+                self.undo_unknown(id, request.name, key);
                 Verdict::Rejected(Rejection::NoLeader)
             }
             Err(ProposeError::Stopped) => Verdict::Rejected(Rejection::NoLeader),
@@ -137,12 +137,26 @@ impl Registrar {
         self.tasks.spawn(undo(self.replica.clone(), agent));
     }
 
-    /// Finds out whether an agent was registered after it was told that it was not, and removes it.
-    fn undo_unknown(&self, id: ChangeId, change: Change) {
+    /// Makes sure that an agent that was told "no" is not registered, now or later.
+    ///
+    /// The proposal may still be on its way. Proposed again it could register the agent anew, in place of what the agent
+    /// registered meanwhile by asking again. So its id is used up by a change that does nothing: either that comes
+    /// first, and the proposal will be refused; or the proposal was first, and its agent is known by its key.
+    fn undo_unknown(&self, id: ChangeId, name: AgentName, key: ClientKey) {
         let replica = self.replica.clone();
         self.tasks.spawn(async move {
-            if let Some(Outcome::Enrolled(Enrolled { agent, .. })) = insist(&replica, id, change).await {
-                undo(replica, agent).await;
+            let nobody = AgentSet::Only(Vec::new());
+            let nothing = RemoveAgents { agents: nobody, statuses: None, older_than: Millis::new(0) };
+            let outcome = insist(&replica, id, Change::RemoveAgents(nothing)).await;
+            if outcome != Some(Outcome::Refused(Refusal::ChangeIdReused)) {
+                return;
+            }
+            let Ok(view) = replica.read().await else {
+                tracing::warn!(%name, "an agent that did not learn its key stays registered");
+                return;
+            };
+            if let Some(agent) = view.control.agents().named(&name).filter(|agent| agent.key == key) {
+                undo(replica, agent.id).await;
             }
         });
     }
