@@ -101,7 +101,7 @@ pub struct Tuning {
     /// See there. Also the time for which a leader without a quorum goes on accepting changes. Default 600 ms.
     pub election_max: Duration,
     /// How long [`Replica::propose`](crate::Replica::propose) tries. Default 8 s. The state machine remembers
-    /// change ids for 60 s, so it must stay well below that.
+    /// change ids for two minutes, so it must stay well below that.
     pub propose_deadline: Duration,
     /// How long [`Replica::read`](crate::Replica::read) tries. Default 5 s.
     pub read_deadline: Duration,

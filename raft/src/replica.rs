@@ -118,7 +118,7 @@ impl Replica {
     }
 
     /// Like [`Replica::propose`], under an id of the caller's choice, so that the caller may ask again: the same
-    /// id with the same change is applied once, as long as the state machine remembers it (60 s).
+    /// id with the same change is applied once, as long as the state machine remembers it (two minutes).
     ///
     /// # Errors
     /// At `deadline` at the latest.

@@ -15,7 +15,7 @@ use crate::codec::enrollment::{Answer, EnrollmentRequest, Rejection, Rules};
 use crate::codec::{ClientKeyLine, wire_address};
 use crate::config::GatewayConfig;
 
-/// For so long a registration nobody learned of is tried to be undone; the cluster remembers change ids for 60 s.
+/// For so long a registration nobody learned of is tried to be undone; the cluster remembers change ids for two minutes.
 const UNDO_FOR: Duration = Duration::from_secs(40);
 
 /// Pause between attempts to undo.

@@ -35,7 +35,7 @@ const SPACING: Duration = Duration::from_millis(20);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// For so long the cluster surely remembers a change id, so that asking again is safe; it keeps them for 60 s.
+/// For so long the cluster surely remembers a change id, so that asking again is safe; it keeps them for two minutes.
 const REMEMBERED_FOR: Duration = Duration::from_secs(40);
 
 /// The way to the desk, for connections. Cheap to clone.

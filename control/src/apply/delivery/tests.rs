@@ -1,5 +1,5 @@
 use super::*;
-use crate::change::{Change, CloseCause, ProcessState};
+use crate::change::{Change, CloseCause, ProcessState, Seen, Sighting};
 use crate::ids::Epoch;
 use crate::selector::Selector;
 use crate::testing::Script;
@@ -30,6 +30,19 @@ fn sent() -> Case {
     let mut case = queued();
     case.script.send(case.agent, case.epoch, case.command).expect("it is queued for this session");
     case
+}
+
+/// A restart sent to an agent whose process was heard, but has sent no keepalive yet.
+fn sent_to_a_fresh_process() -> Case {
+    let mut script = Script::new();
+    script.node(1);
+    let agent = script.enroll();
+    let epoch = script.opened(agent, 1);
+    let heard = Sighting { agent, epoch, keepalive_at: None, report: None };
+    script.apply(Change::Seen(Seen { sightings: vec![heard] }));
+    let command = script.restart(agent);
+    script.send(agent, epoch, command).expect("it is queued for this session");
+    Case { script, agent, epoch, command }
 }
 
 impl Case {
@@ -163,32 +176,16 @@ fn the_state_of_the_old_process_proves_nothing() {
 
 #[test]
 fn a_fresh_state_proves_nothing_if_the_old_process_was_fresh_too() {
-    let mut script = Script::new();
-    script.node(1);
-    let agent = script.enroll();
-    let epoch = script.opened(agent, 1);
-    let heard = crate::change::Sighting { agent, epoch, keepalive_at: None, report: None };
-    script.apply(crate::change::Change::Seen(crate::change::Seen { sightings: vec![heard] }));
-    let command = script.restart(agent);
-    script.send(agent, epoch, command).expect("it is queued for this session");
-    let mut case = Case { script, agent, epoch, command };
-    let newer = case.script.opened(agent, 1);
+    let mut case = sent_to_a_fresh_process();
+    let newer = case.script.opened(case.agent, 1);
     assert_eq!((case.tell(newer, FRESH), case.stage()), (Ok(()), Stage::Sent));
 }
 
 #[test]
 fn a_keepalive_after_the_sending_counts_for_the_old_process() {
-    let mut script = Script::new();
-    script.node(1);
-    let agent = script.enroll();
-    let epoch = script.opened(agent, 1);
-    let heard = crate::change::Sighting { agent, epoch, keepalive_at: None, report: None };
-    script.apply(crate::change::Change::Seen(crate::change::Seen { sightings: vec![heard] }));
-    let command = script.restart(agent);
-    script.send(agent, epoch, command).expect("it is queued for this session");
-    script.sighting(agent, epoch).expect("the session is open");
-    let mut case = Case { script, agent, epoch, command };
-    let newer = case.script.opened(agent, 1);
+    let mut case = sent_to_a_fresh_process();
+    case.script.sighting(case.agent, case.epoch).expect("the session is open");
+    let newer = case.script.opened(case.agent, 1);
     assert_eq!((case.tell(newer, FRESH), case.stage()), (Ok(()), Stage::Confirmed));
 }
 
