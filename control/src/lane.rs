@@ -67,6 +67,10 @@ pub struct Sent {
     /// Log index of the right to send it.
     #[n(4)]
     pub index: LogIndex,
+    /// Whether the agent spoke in the session it went through. What its process says but once, that it started, is then
+    /// behind it: it follows right upon the ack, however late and by whichever node that was given.
+    #[n(5)]
+    pub spoke: bool,
 }
 
 impl Lane {

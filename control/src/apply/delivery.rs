@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::agent::Session;
+use crate::agent::{Session, Status};
 use crate::change::{Evidence, MarkSent, Receipt, Receipts, Send};
 use crate::command::{CommandKind, Delivery, Reason, Stage};
 use crate::control::{Control, Turn};
@@ -63,10 +63,16 @@ impl Control {
         self.current(send.agent, send.epoch)?;
         let dispatch = self.sendable(send.agent).filter(|dispatch| dispatch.command == send.command);
         let dispatch = dispatch.ok_or(Refusal::NotQueued)?;
-        let kept_alive = self.session(send.agent).is_some_and(|session| session.kept_alive);
-        let prove_by = turn.now.plus(PROVE_WITHIN);
-        let sent = Sent { epoch: send.epoch, prove_by, kept_alive, shutdown_seen: false, index: turn.index };
+        let sent = Sent {
+            epoch: send.epoch,
+            prove_by: turn.now.plus(PROVE_WITHIN),
+            kept_alive: false,
+            shutdown_seen: false,
+            index: turn.index,
+            spoke: false,
+        };
         self.set_sending(send.agent, Sending::Sent(sent), turn.now);
+        self.note_process(send.agent);
         self.update_head(send.agent, turn, |delivery| {
             delivery.stage = Stage::Sent;
             delivery.reason = None;
@@ -86,6 +92,7 @@ impl Control {
         let agent = receipt.agent;
         if receipt.evidence != Evidence::Unwritten {
             self.current(agent, receipt.epoch)?;
+            self.heard(agent, turn);
         }
         let head = self.lanes.get(&agent).and_then(Lane::head).ok_or(Refusal::NothingUnderWay)?;
         let sent = head.sent().ok_or(Refusal::NothingUnderWay)?;
@@ -94,16 +101,16 @@ impl Control {
         // A session may be opened long after its startup came, so its epoch does not tell which was first.
         let later = self.agents.get(agent).is_some_and(|agent| agent.startup_at >= sent.index);
         match &receipt.evidence {
-            Evidence::Answered if named => self.update_head(agent, turn, |delivery| {
-                delivery.stage = Stage::Acknowledged;
-            }),
+            Evidence::Answered if named => self.acknowledge(agent, turn),
             Evidence::Refused(text) if named => self.ask_again(agent, text, turn),
             // Only the holder of the right to send can say that it was not used.
             Evidence::Unwritten if named && receipt.epoch == sent.epoch => {
                 self.requeue(agent, turn.now, &Reason::Unwritten, turn);
             }
-            // Of a startup before the command was sent, the event would be of an earlier start.
-            Evidence::Started if restarts && later => self.settle(agent, Stage::Confirmed, &Reason::Started, turn),
+            // Otherwise the event may be of an earlier start.
+            Evidence::Started if restarts && later && sent.spoke => {
+                self.settle(agent, Stage::Confirmed, &Reason::Started, turn);
+            }
             Evidence::State(state) if restarts && named && later => {
                 if sent.kept_alive && !state.has_sent_keepalive {
                     self.settle(agent, Stage::Confirmed, &Reason::NewProcess, turn);
@@ -112,6 +119,14 @@ impl Control {
             _ => return Err(Refusal::NothingUnderWay),
         }
         Ok(())
+    }
+
+    /// The agent took the command, which it could not without having been acked.
+    fn acknowledge(&mut self, agent: AgentId, turn: &mut Turn) {
+        if let Some(sent) = self.lanes.get_mut(&agent).and_then(Lane::head_mut).and_then(LaneItem::sent_mut) {
+            sent.spoke = true;
+        }
+        self.update_head(agent, turn, |delivery| delivery.stage = Stage::Acknowledged);
     }
 
     /// The agent said `err`: it did nothing, so it may be asked again, for a while.
@@ -170,11 +185,16 @@ impl Control {
         }
     }
 
-    /// A session ends: whether its process sent keepalives is needed to judge the next one's state.
-    pub(crate) fn note_keepalive(&mut self, agent: AgentId, session: &Session) {
-        let sent = self.lanes.get_mut(&agent).and_then(Lane::head_mut).and_then(LaneItem::sent_mut);
-        if let Some(sent) = sent.filter(|sent| sent.epoch == session.epoch) {
-            sent.kept_alive |= session.kept_alive;
+    /// Remembers with what was sent what the open session tells of the agent's process: needed to judge what comes in
+    /// later ones. Called when it is sent, and when its session ends.
+    pub(crate) fn note_process(&mut self, agent: AgentId) {
+        let Some(agent) = self.agents.get(agent) else { return };
+        let Some(session) = agent.session.as_deref() else { return };
+        let (epoch, kept_alive, spoke) = (session.epoch, session.kept_alive, agent.status == Status::Active);
+        let sent = self.lanes.get_mut(&agent.id).and_then(Lane::head_mut).and_then(LaneItem::sent_mut);
+        if let Some(sent) = sent.filter(|sent| sent.epoch == epoch) {
+            sent.kept_alive |= kept_alive;
+            sent.spoke |= spoke;
         }
     }
 

@@ -41,7 +41,7 @@ impl Control {
         }
         let epoch = agent.epoch.next();
         if let Some(old) = agent.session.clone() {
-            self.note_keepalive(new.agent, &old);
+            self.note_process(new.agent);
             let (node, epoch) = (old.node, old.epoch);
             turn.events.push(Event::SessionEnded { agent: new.agent, node, epoch, cause: EndCause::Superseded });
         }
@@ -89,7 +89,7 @@ impl Control {
     /// Ends the open session of an agent, if it has one.
     pub(crate) fn end_session(&mut self, id: AgentId, code: StatusCode, cause: EndCause, turn: &mut Turn) {
         let Some(session) = self.agents.get(id).and_then(|agent| agent.session.clone()) else { return };
-        self.note_keepalive(id, &session);
+        self.note_process(id);
         self.agents.update(id, |agent| {
             agent.session = None;
             agent.revision = turn.index;
@@ -111,12 +111,23 @@ impl Control {
                 mark_kept_alive(agent);
             }
             let news = sighting.report.as_ref().is_some_and(|report| learn(agent, report));
-            if news || agent.status != Status::Active {
+            if news {
                 agent.revision = turn.index;
             }
+        });
+        self.heard(sighting.agent, turn);
+        Ok(())
+    }
+
+    /// The agent spoke in its open session, whatever it said.
+    pub(crate) fn heard(&mut self, agent: AgentId, turn: &Turn) {
+        if self.agents.get(agent).is_none_or(|agent| agent.status == Status::Active) {
+            return;
+        }
+        self.agents.update(agent, |agent| {
+            agent.revision = turn.index;
             agent.transition(turn.index, turn.now, Status::Active, StatusCode::None);
         });
-        Ok(())
     }
 
     /// Whether a statement under this epoch counts.

@@ -100,6 +100,39 @@ fn agent_started_in_a_later_session_proves_a_restart() {
 }
 
 #[test]
+fn agent_started_after_a_session_in_which_nothing_was_heard_may_be_of_an_earlier_start() {
+    let mut case = queued();
+    // The new process says "Agent started" but once: here its first connection broke before it was acked.
+    let silent = case.script.opened(case.agent, 2);
+    case.script.send(case.agent, silent, case.command).expect("it is queued for this session");
+    let newer = case.script.opened(case.agent, 1);
+    let refusal = case.script.receipt(case.agent, newer, None, Evidence::Started);
+    assert_eq!((refusal, case.stage()), (Err(Refusal::NothingUnderWay), Stage::Sent));
+}
+
+#[test]
+fn whoever_was_heard_after_the_sending_had_started_before() {
+    let mut case = queued();
+    let silent = case.script.opened(case.agent, 2);
+    case.script.send(case.agent, silent, case.command).expect("it is queued for this session");
+    case.script.sighting(case.agent, silent).expect("the session is open");
+    let newer = case.script.opened(case.agent, 1);
+    assert_eq!(case.script.receipt(case.agent, newer, None, Evidence::Started), Ok(()));
+    assert_eq!(case.stage(), Stage::Confirmed);
+}
+
+#[test]
+fn whoever_answered_had_started_before() {
+    let mut case = queued();
+    let silent = case.script.opened(case.agent, 2);
+    case.script.send(case.agent, silent, case.command).expect("it is queued for this session");
+    case.tell(silent, Evidence::Answered).expect("it is under way");
+    let newer = case.script.opened(case.agent, 1);
+    assert_eq!(case.script.receipt(case.agent, newer, None, Evidence::Started), Ok(()));
+    assert_eq!(case.stage(), Stage::Confirmed);
+}
+
+#[test]
 fn agent_started_in_the_session_it_was_sent_in_is_of_an_earlier_start() {
     let mut case = sent();
     let refusal = case.script.receipt(case.agent, case.epoch, None, Evidence::Started);
