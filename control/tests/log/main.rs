@@ -3,4 +3,5 @@
 mod golden;
 mod histories;
 mod orders;
+mod proofs;
 mod support;
