@@ -1,5 +1,6 @@
 //! What each change does, by subject.
 
+mod author;
 mod clock;
 mod cluster;
 mod command;

@@ -5,6 +5,7 @@
 
 use minicbor::{Decode, Encode};
 
+use crate::author::Authored;
 use crate::command::CommandKind;
 use crate::ids::{AgentId, CommandId, Epoch, Generation, LogIndex, NodeId};
 use crate::report::Report;
@@ -71,6 +72,9 @@ pub enum Change {
     /// Makes the tokens of a user invalid that were issued so far.
     #[n(17)]
     RevokeTokens(#[n(0)] UserName),
+    /// Does what a user of the API asks for, if the user still may.
+    #[n(18)]
+    Authored(#[n(0)] Authored),
 }
 
 impl Change {
@@ -108,6 +112,7 @@ impl Change {
             Self::MarkSent(_) => "mark_sent",
             Self::Receipts(_) => "receipts",
             Self::RevokeTokens(_) => "revoke_tokens",
+            Self::Authored(_) => "authored",
         }
     }
 }

@@ -89,8 +89,29 @@ impl Control {
     }
 
     fn apply_first(&mut self, entry: &Entry, turn: &mut Turn) -> Outcome {
-        let outcome = match &entry.change {
-            Change::Tick => return Outcome::Done, // nobody retries it, nobody asks for its outcome
+        if let Change::Authored(authored) = &entry.change
+            && let Err(refusal) = self.admit_author(&authored.author)
+        {
+            // Not remembered: a token that is dead stays dead, and the same change may come again with a good one.
+            return Outcome::Refused(refusal);
+        }
+        let outcome = self.apply_change(&entry.change, turn);
+        if entry.change != Change::Tick {
+            // Nobody retries a tick, nobody asks for its outcome.
+            self.answers.remember(Shared::new(Answer {
+                change_id: entry.change_id,
+                fingerprint: entry.fingerprint,
+                index: entry.index,
+                at: turn.now,
+                outcome: outcome.clone(),
+            }));
+        }
+        outcome
+    }
+
+    fn apply_change(&mut self, change: &Change, turn: &mut Turn) -> Outcome {
+        match change {
+            Change::Tick => Outcome::Done,
             Change::FoundCluster(found) => self.found_cluster(found, turn),
             Change::RenewLease(renew) => self.renew_lease(renew, turn),
             Change::ReleaseLease(release) => self.release_lease(release, turn),
@@ -108,15 +129,8 @@ impl Control {
             Change::MarkSent(mark) => self.mark_sent(mark, turn),
             Change::Receipts(receipts) => self.receipts(receipts, turn),
             Change::RevokeTokens(user) => self.revoke_tokens(user, turn),
-        };
-        self.answers.remember(Shared::new(Answer {
-            change_id: entry.change_id,
-            fingerprint: entry.fingerprint,
-            index: entry.index,
-            at: turn.now,
-            outcome: outcome.clone(),
-        }));
-        outcome
+            Change::Authored(authored) => self.apply_change(&authored.change, turn),
+        }
     }
 
     /// Index of the last entry applied.

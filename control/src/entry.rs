@@ -15,7 +15,8 @@ pub struct Entry {
     pub stamp: Stamp,
     /// Names the proposal.
     pub change_id: ChangeId,
-    /// Checksum of the change's bytes: tells a retry from another change under the same id.
+    /// Checksum of the change's bytes without its author: tells a retry, perhaps with a younger token, from another
+    /// change under the same id.
     pub fingerprint: u32,
     /// What was proposed.
     pub change: Change,

@@ -10,6 +10,7 @@ mod agent;
 mod agents;
 mod answers;
 mod apply;
+mod author;
 mod change;
 mod command;
 mod control;
@@ -37,6 +38,7 @@ mod user;
 pub use agent::{Agent, Session, Status, StatusCode};
 pub use agents::Agents;
 pub use answers::Answer;
+pub use author::{Author, Authored};
 pub use change::{
     AssignGroup, Change, CloseCause, CloseSession, CloseSessions, EnrollAgent, Evidence, Force, FoundCluster,
     IssueCommand, LeaveGroups, MarkSent, NewUser, OpenSession, OpenSessions, ProcessState, Receipt, Receipts,

@@ -62,6 +62,9 @@ pub struct PerAgent {
     /// Those it was refused for.
     #[n(1)]
     pub refused: Vec<RefusedAgent>,
+    /// Of those it was done for: the agents that left their last group by it, and are in the default one now.
+    #[cbor(n(2), default)]
+    pub fell_back: Vec<AgentId>,
 }
 
 /// One agent something was refused for.
@@ -222,4 +225,20 @@ pub enum Refusal {
     #[n(26)]
     #[error("too many deliveries are open")]
     TooManyDeliveries,
+    /// The author of the change is no user, or its tokens were revoked.
+    #[n(27)]
+    #[error("the token is not valid")]
+    InvalidToken,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_from_before_it_told_who_fell_back_keeps_its_meaning() {
+        let before = [0x82, 0x04, 0x81, 0x82, 0x81, 0x07, 0x80];
+        let outcome = Outcome::from_bytes(&before).expect("it decodes for ever");
+        assert_eq!(outcome, Outcome::Agents(PerAgent { done: vec![AgentId::new(7)], ..PerAgent::default() }));
+    }
 }

@@ -67,7 +67,8 @@ impl Script {
         let index = LogIndex::new(self.control.index().get() + 1);
         let bytes = change.to_bytes();
         let change = Change::from_bytes(&bytes).expect("just encoded");
-        let fingerprint = bytes.iter().fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(*byte)));
+        let retried = change.without_author().to_bytes();
+        let fingerprint = retried.iter().fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(*byte)));
         let applied = self.control.apply(&Entry { index, stamp: self.now, change_id, fingerprint, change });
         self.events = applied.events;
         applied.outcome
@@ -128,7 +129,7 @@ impl Script {
 
     pub(crate) fn remove(&mut self, agent: AgentId) {
         let remove = RemoveAgents { agents: AgentSet::Only(vec![agent]), statuses: None, older_than: Millis::new(0) };
-        let done = PerAgent { done: vec![agent], refused: vec![] };
+        let done = PerAgent { done: vec![agent], ..PerAgent::default() };
         assert_eq!(self.apply(Change::RemoveAgents(remove)), Outcome::Agents(done));
     }
 

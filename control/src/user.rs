@@ -26,6 +26,14 @@ pub struct User {
     pub revision: LogIndex,
 }
 
+impl User {
+    /// Whether a token that was issued at this moment is dead. Tokens tell whole seconds: one of the second of a
+    /// revocation is dead too.
+    pub fn has_revoked(&self, issued_at: Stamp) -> bool {
+        self.revoked_at.is_some_and(|revoked| issued_at.as_secs() <= revoked.as_secs())
+    }
+}
+
 /// What tokens are signed with: a private key that every node holds, so that any node takes any token.
 #[derive(Clone, PartialEq, Eq, Encode, Decode)]
 pub struct SigningKey {

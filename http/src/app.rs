@@ -15,6 +15,7 @@ use crate::problem::Problem;
 use crate::rate::RateLimit;
 use crate::throttle::LoginThrottle;
 use crate::token::Tokens;
+use crate::writer::Writer;
 
 /// So many agents are looked through on the thread that serves the connection; more, away from it.
 const SCAN_IN_PLACE: usize = 2_000;
@@ -81,22 +82,26 @@ impl App {
         }
     }
 
-    /// Puts a change into the log and waits for its outcome.
+    /// Puts what a caller asks for into the log and waits for its outcome.
     ///
     /// # Errors
     /// When it was certainly not applied, or when that is unknown: two different problems.
-    pub(crate) async fn propose(&self, change: Change) -> Result<Proposed, Problem> {
+    pub(crate) async fn propose(&self, writer: &Writer, change: Change) -> Result<Proposed, Problem> {
         let id = ChangeId::new(rand::random());
         let deadline = Instant::now() + self.config.request_timeout;
-        Ok(self.replica.propose_as(id, change, deadline).await?)
+        Ok(self.replica.propose_as(id, change.by(writer.author()), deadline).await?)
     }
 
     /// Proposes a change that is answered agent by agent.
     ///
     /// # Errors
     /// Those of [`App::propose`], and a refusal of the whole change.
-    pub(crate) async fn propose_for_agents(&self, change: Change) -> Result<(LogIndex, PerAgent), Problem> {
-        let Proposed { index, outcome } = self.propose(change).await?;
+    pub(crate) async fn propose_for_agents(
+        &self,
+        writer: &Writer,
+        change: Change,
+    ) -> Result<(LogIndex, PerAgent), Problem> {
+        let Proposed { index, outcome } = self.propose(writer, change).await?;
         match outcome {
             Outcome::Agents(per_agent) => Ok((index, per_agent)),
             other => Err(unexpected(other, index)),
@@ -107,8 +112,12 @@ impl App {
     ///
     /// # Errors
     /// Those of [`App::propose`], and a refusal of the whole change.
-    pub(crate) async fn propose_for_groups(&self, change: Change) -> Result<(LogIndex, PerGroup), Problem> {
-        let Proposed { index, outcome } = self.propose(change).await?;
+    pub(crate) async fn propose_for_groups(
+        &self,
+        writer: &Writer,
+        change: Change,
+    ) -> Result<(LogIndex, PerGroup), Problem> {
+        let Proposed { index, outcome } = self.propose(writer, change).await?;
         match outcome {
             Outcome::Groups(per_group) => Ok((index, per_group)),
             other => Err(unexpected(other, index)),
@@ -119,8 +128,8 @@ impl App {
     ///
     /// # Errors
     /// Those of [`App::propose`], and the refusal.
-    pub(crate) async fn propose_whole(&self, change: Change) -> Result<LogIndex, Problem> {
-        let Proposed { index, outcome } = self.propose(change).await?;
+    pub(crate) async fn propose_whole(&self, writer: &Writer, change: Change) -> Result<LogIndex, Problem> {
+        let Proposed { index, outcome } = self.propose(writer, change).await?;
         match outcome {
             Outcome::Done => Ok(index),
             other => Err(unexpected(other, index)),

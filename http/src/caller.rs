@@ -1,4 +1,4 @@
-//! Who asks, what they may, and the state their request rests on.
+//! Who asks for something to read, what they may, and the state their request rests on.
 
 use std::sync::Arc;
 
@@ -7,7 +7,6 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, Method, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use muster_control::UserName;
 use muster_raft::View;
 
 use crate::app::{App, Consistency};
@@ -19,16 +18,14 @@ use crate::token::{ADMINISTRATOR, Claims};
 /// are validated by the compatible operations, which do not know it.
 pub(crate) const CONSISTENCY: HeaderName = HeaderName::from_static("muster-consistency");
 
-/// A known caller.
+/// A known caller of an operation that changes nothing; of others, see [`Writer`](crate::writer::Writer).
 ///
 /// Extracting it checks the token first (its signature costs nothing but time), then reads the state, then checks the
 /// token against that state: a revocation holds from the moment it is acknowledged, on every node.
 pub(crate) struct Caller {
-    /// The user.
-    pub(crate) user: UserName,
     /// The state the request rests on.
     pub(crate) view: View,
-    roles: Vec<u32>,
+    claims: Arc<Claims>,
 }
 
 /// What an operation needs (REST contract, section 1.14).
@@ -80,38 +77,31 @@ impl Permission {
 }
 
 impl Caller {
-    /// Lets the operation go on if the caller may do it. Roles are carried by the token; so far only that of the
-    /// administrator exists, who may do everything.
+    /// Lets the operation go on if the caller may do it.
     ///
     /// # Errors
     /// When the caller may not.
     pub(crate) fn authorize(&self, permission: Permission) -> Result<(), Problem> {
-        if self.roles.contains(&ADMINISTRATOR) {
-            Ok(())
-        } else {
-            Err(Problem::denied(permission.as_str()).at(self.view.index))
-        }
+        authorize(&self.claims, permission).map_err(|problem| problem.at(self.view.index))
     }
 
     async fn admit(parts: &Parts, app: &App) -> Result<Self, Problem> {
         let token = bearer(&parts.headers)?;
         let known = app.replica().view();
         let claims = known.control.signing_key().map(|key| app.tokens.verify(key, token, now())).transpose()?;
-        let read = app.read(consistency(&parts.headers, &parts.method)?).await;
-        let view = if is_read(&parts.method) { read? } else { read.map_err(Problem::before_change)? };
+        let view = app.read(consistency(&parts.headers, &parts.method)?).await?;
         let admit = |claims: Arc<Claims>| {
-            let user: UserName = claims.sub.parse().map_err(|_| Problem::unauthorized("Invalid token"))?;
-            app.tokens.admit(&claims, view.control.user(&user))?;
-            Ok((user, claims.rbac_roles.clone()))
+            app.tokens.admit(&claims, view.control.user(&claims.user()?))?;
+            Ok(claims)
         };
         let claims = match (claims, view.control.signing_key()) {
             (Some(claims), _) => Ok(claims),
             // This node had not heard yet that the cluster was founded.
             (None, Some(key)) => app.tokens.verify(key, token, now()),
-            (None, None) => Err(Problem::unavailable("the cluster has no users yet")),
+            (None, None) => Err(Problem::unfounded()),
         };
-        let (user, roles) = claims.and_then(admit).map_err(|problem: Problem| problem.at(view.index))?;
-        Ok(Self { user, view, roles })
+        let claims = claims.and_then(admit).map_err(|problem: Problem| problem.at(view.index))?;
+        Ok(Self { view, claims })
     }
 }
 
@@ -121,6 +111,14 @@ impl FromRequestParts<Arc<App>> for Caller {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
         Self::admit(parts, app).await
     }
+}
+
+/// Roles are carried by the token; so far only that of the administrator exists, who may do everything.
+///
+/// # Errors
+/// When the caller may not.
+pub(crate) fn authorize(claims: &Claims, permission: Permission) -> Result<(), Problem> {
+    if claims.rbac_roles.contains(&ADMINISTRATOR) { Ok(()) } else { Err(Problem::denied(permission.as_str())) }
 }
 
 /// How fresh the state has to be that the answer rests on.
@@ -140,7 +138,11 @@ fn is_read(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
 }
 
-fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
+/// The token of a request.
+///
+/// # Errors
+/// When there is none, or something else.
+pub(crate) fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
     let no_token = || Problem::unauthorized("No authorization token provided");
     let value = headers.get(header::AUTHORIZATION).ok_or_else(no_token)?;
     let value = value.to_str().map_err(|_| Problem::unauthorized("Invalid authorization header"))?;

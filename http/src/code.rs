@@ -131,6 +131,7 @@ impl From<Refusal> for Code {
             | Refusal::NothingUnderWay
             | Refusal::UserExists
             | Refusal::NodeNameTaken => Self::Internal,
+            Refusal::InvalidToken => Self::Denied, // of one item; a whole request is answered without a code
         }
     }
 }

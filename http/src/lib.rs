@@ -43,6 +43,7 @@ mod routes;
 mod throttle;
 mod tls;
 mod token;
+mod writer;
 
 pub use api::{Api, StartError};
 pub use config::ApiConfig;

@@ -186,6 +186,11 @@ impl Problem {
         Self::new(Kind::Unauthorized, None, detail)
     }
 
+    /// The token is not ours, or is dead.
+    pub(crate) fn invalid_token() -> Self {
+        Self::unauthorized("Invalid token")
+    }
+
     /// The caller may not do this.
     pub(crate) fn denied(permission: &str) -> Self {
         Self::new(Kind::Denied, Some(Code::Denied), format!("{}: {permission}", Code::Denied.message()))
@@ -244,6 +249,11 @@ impl Problem {
         Self { retry_after: Some(Duration::from_secs(1)), ..problem }
     }
 
+    /// Nobody can be known before the cluster has users.
+    pub(crate) fn unfounded() -> Self {
+        Self::unavailable("the cluster has no users yet")
+    }
+
     /// The same problem of a request for a change: what could not even be read was certainly not changed.
     pub(crate) fn before_change(self) -> Self {
         if self.kind == Kind::Unavailable { Self { kind: Kind::NotApplied, ..self } } else { self }
@@ -280,6 +290,7 @@ impl Problem {
             | Refusal::OnlyDefault
             | Refusal::TooManyGroups => Kind::Refused,
             Refusal::TooManyDeliveries => Kind::NotApplied,
+            Refusal::InvalidToken => return Self::invalid_token().at(index),
             Refusal::IdsExhausted
             | Refusal::StaleEpoch
             | Refusal::NoLease

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use muster_control::{SigningKey, Stamp, User};
+use muster_control::{SigningKey, Stamp, User, UserName};
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +54,21 @@ pub(crate) struct Claims {
     /// Ids of the user's roles, in order.
     pub(crate) rbac_roles: Vec<u32>,
     rbac_mode: String,
+}
+
+impl Claims {
+    /// The user.
+    ///
+    /// # Errors
+    /// When no user can have this name.
+    pub(crate) fn user(&self) -> Result<UserName, Problem> {
+        self.sub.parse().map_err(|_| invalid())
+    }
+
+    /// When the token was issued.
+    pub(crate) fn issued_at(&self) -> Stamp {
+        Stamp::from_millis(self.nbf.saturating_mul(1000))
+    }
 }
 
 /// Issues and verifies tokens.
@@ -117,10 +132,14 @@ impl Tokens {
     /// When it is not.
     pub(crate) fn admit(&self, claims: &Claims, user: Option<&User>) -> Result<(), Problem> {
         let user = user.ok_or_else(invalid)?;
-        // Strictly later, in whole seconds: a token of the second of a revocation is dead.
-        if user.revoked_at.is_some_and(|revoked| claims.nbf <= revoked.as_secs()) {
-            return Err(invalid());
-        }
+        if user.has_revoked(claims.issued_at()) { Err(invalid()) } else { self.check(claims) }
+    }
+
+    /// Whether a token of ours is such as this node would issue now, whoever it is for.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub(crate) fn check(&self, claims: &Claims) -> Result<(), Problem> {
         let lifetime = claims.exp.saturating_sub(claims.nbf);
         if lifetime != self.lifetime.as_secs() || claims.rbac_mode != MODE || claims.rbac_roles != [ADMINISTRATOR] {
             return Err(Problem::unauthorized("Token expired"));
@@ -178,7 +197,7 @@ impl Keys {
 }
 
 fn invalid() -> Problem {
-    Problem::unauthorized("Invalid token")
+    Problem::invalid_token()
 }
 
 #[cfg(test)]

@@ -95,6 +95,14 @@ impl Api {
         self.ask(Method::POST, path, Some(body)).await
     }
 
+    /// `DELETE` without a body.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn delete(&self, path: &str) -> Result<Answer, NoAnswer> {
+        self.ask(Method::DELETE, path, None).await
+    }
+
     /// `GET` of what needs no token.
     ///
     /// # Errors

@@ -70,11 +70,19 @@ impl Control {
         if self.group(&unassign.group).is_none() {
             return Outcome::Refused(Refusal::UnknownGroup);
         }
-        let agents = self.resolve(&unassign.agents);
-        per_agent(agents, |id| {
-            self.registered(id)?;
-            self.leave_group(id, &unassign.group, turn)
-        })
+        let mut result = PerAgent::default();
+        for agent in self.resolve(&unassign.agents) {
+            let left = self.registered(agent).map(|agent| agent.groups.len() == 1);
+            let left = left.and_then(|last| self.leave_group(agent, &unassign.group, turn).map(|()| last));
+            match left {
+                Ok(last) => {
+                    result.done.push(agent);
+                    result.fell_back.extend(last.then_some(agent));
+                }
+                Err(refusal) => result.refused.push(RefusedAgent { agent, refusal }),
+            }
+        }
+        Outcome::Agents(result)
     }
 
     /// Takes an agent out of several groups, the default one last: leaving the others may put it there.
@@ -159,11 +167,11 @@ mod tests {
     }
 
     fn done(agent: AgentId) -> Outcome {
-        Outcome::Agents(PerAgent { done: vec![agent], refused: vec![] })
+        Outcome::Agents(PerAgent { done: vec![agent], ..PerAgent::default() })
     }
 
     fn no(agent: AgentId, refusal: Refusal) -> Outcome {
-        Outcome::Agents(PerAgent { done: vec![], refused: vec![RefusedAgent { agent, refusal }] })
+        Outcome::Agents(PerAgent { refused: vec![RefusedAgent { agent, refusal }], ..PerAgent::default() })
     }
 
     #[test]
@@ -193,6 +201,21 @@ mod tests {
         let refused = vec![RefusedGroup { group: name("default"), refusal: Refusal::OnlyDefault }];
         let kept = Outcome::Groups(PerGroup { done: vec![], refused });
         assert_eq!(script.apply(Change::LeaveGroups(leave)), kept);
+    }
+
+    #[test]
+    fn who_left_its_last_group_is_told_apart_from_who_has_others() {
+        let mut script = Script::new();
+        let [last, other] = [script.enroll(), script.enroll()];
+        script.apply(Change::CreateGroup(name("web")));
+        script.apply(Change::CreateGroup(name("db")));
+        assign(&mut script, last, "web", false);
+        assign(&mut script, other, "web", false);
+        assign(&mut script, other, "db", false);
+        let agents = AgentSet::Only(vec![last, other]);
+        let left = script.apply(Change::UnassignGroup(UnassignGroup { agents, group: name("web") }));
+        let expected = PerAgent { done: vec![last, other], refused: vec![], fell_back: vec![last] };
+        assert_eq!(left, Outcome::Agents(expected));
     }
 
     #[test]

@@ -153,7 +153,7 @@ fn learn(agent: &mut Agent, report: &Report) -> bool {
 /// Only what was refused: a batch of statements is as good as done.
 pub(crate) fn refused(results: impl Iterator<Item = (AgentId, Result<(), Refusal>)>) -> Outcome {
     let refused = results.filter_map(|(agent, result)| result.err().map(|refusal| RefusedAgent { agent, refusal }));
-    Outcome::Agents(PerAgent { done: Vec::new(), refused: refused.collect() })
+    Outcome::Agents(PerAgent { refused: refused.collect(), ..PerAgent::default() })
 }
 
 #[cfg(test)]
@@ -199,7 +199,7 @@ mod tests {
             let close = CloseSession { agent, epoch: old, cause };
             let outcome = script.apply(Change::CloseSessions(CloseSessions { closes: vec![close] }));
             let refusal = Refusal::StaleEpoch;
-            let expected = PerAgent { done: vec![], refused: vec![RefusedAgent { agent, refusal }] };
+            let expected = PerAgent { refused: vec![RefusedAgent { agent, refusal }], ..PerAgent::default() };
             assert_eq!(outcome, Outcome::Agents(expected));
         }
         assert_eq!(script.sighting(agent, old), Err(Refusal::StaleEpoch));

@@ -4,7 +4,7 @@
 //! ever altered.
 
 use muster_control::{
-    AgentId, AgentSet, AssignGroup, Change, CloseCause, CloseSession, CloseSessions, CommandId, CommandKind,
+    AgentId, AgentSet, AssignGroup, Author, Change, CloseCause, CloseSession, CloseSessions, CommandId, CommandKind,
     EnrollAgent, Epoch, Evidence, Force, FoundCluster, Generation, GroupName, IssueCommand, Label, LeaveGroups,
     MarkSent, Millis, NewUser, NodeId, OpenSession, OpenSessions, OperatingSystem, ProcessState, Receipt, Receipts,
     ReleaseLease, RemoveAgents, RemoveGroups, RenewLease, Report, Seen, Selector, Send, Shared, Sighting, SigningKey,
@@ -125,6 +125,10 @@ fn changes() -> Vec<Change> {
         Change::MarkSent(MarkSent { sends: vec![Send { agent, epoch, command: CommandId::new(41) }] }),
         receipts(),
         Change::RevokeTokens("wazuh".parse().expect("valid")),
+        Change::CreateGroup(web()).by(Author {
+            user: "wazuh".parse().expect("valid"),
+            token_issued_at: Stamp::from_millis(1_700_000_000_000),
+        }),
     ]
 }
 

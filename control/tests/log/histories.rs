@@ -2,10 +2,10 @@
 
 use crate::support::{LEASE, Log, by_snapshot, bytes};
 use muster_control::{
-    AgentId, AgentSet, AssignGroup, Change, CloseCause, CloseSession, CloseSessions, CommandId, CommandKind, Control,
-    EnrollAgent, Epoch, Evidence, Force, Generation, GroupName, IssueCommand, Label, LeaveGroups, MarkSent, Millis,
-    NodeId, OpenSession, OpenSessions, ProcessState, Receipt, Receipts, RegisteredAddress, ReleaseLease, RemoveAgents,
-    RemoveGroups, Report, Seen, Selector, Send, Sighting,
+    AgentId, AgentSet, AssignGroup, Author, Change, CloseCause, CloseSession, CloseSessions, CommandId, CommandKind,
+    Control, EnrollAgent, Epoch, Evidence, Force, FoundCluster, Generation, GroupName, IssueCommand, Label,
+    LeaveGroups, MarkSent, Millis, NewUser, NodeId, OpenSession, OpenSessions, ProcessState, Receipt, Receipts,
+    RegisteredAddress, ReleaseLease, RemoveAgents, RemoveGroups, Report, Seen, Selector, Send, Sighting, SigningKey,
 };
 use proptest::prelude::*;
 
@@ -29,6 +29,7 @@ enum Step {
     RemoveGroup(u8),
     Assign { agent: u8, group: u8, replace: bool },
     Leave { agent: u8 },
+    Revoke,
 }
 
 fn evidence() -> impl Strategy<Value = Evidence> {
@@ -69,6 +70,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..3_u8).prop_map(Step::RemoveGroup),
         1 => (agent(), 0..3_u8, any::<bool>()).prop_map(|(agent, group, replace)| Step::Assign { agent, group, replace }),
         1 => agent().prop_map(|agent| Step::Leave { agent }),
+        1 => Just(Step::Revoke),
     ]
 }
 
@@ -90,6 +92,16 @@ fn command(control: &Control, agent: AgentId, pick: u8) -> CommandId {
 
 fn group(pick: u8) -> GroupName {
     format!("group-{pick}").parse().expect("a valid group name")
+}
+
+/// With a token of this moment: dead for the rest of the second in which tokens are revoked.
+fn author(log: &Log) -> Author {
+    Author { user: "wazuh".parse().expect("a valid user name"), token_issued_at: log.now }
+}
+
+fn found(log: &mut Log) {
+    let user = NewUser { name: author(log).user, password_hash: Label::truncated("$argon2id$") };
+    log.apply(Change::FoundCluster(FoundCluster { users: vec![user], signing_key: SigningKey { pkcs8: vec![1] } }));
 }
 
 fn take(log: &mut Log, step: &Step) {
@@ -159,13 +171,16 @@ fn take(log: &mut Log, step: &Step) {
             let receipt = Receipt { agent, epoch, command: Some(command), evidence };
             Change::Receipts(Receipts { receipts: vec![receipt] })
         }
-        Step::CreateGroup(pick) => Change::CreateGroup(group(pick)),
-        Step::RemoveGroup(pick) => Change::RemoveGroups(RemoveGroups { groups: Some(vec![group(pick)]) }),
+        Step::CreateGroup(pick) => Change::CreateGroup(group(pick)).by(author(log)),
+        Step::RemoveGroup(pick) => {
+            Change::RemoveGroups(RemoveGroups { groups: Some(vec![group(pick)]) }).by(author(log))
+        }
         Step::Assign { agent, group: pick, replace } => {
             let agents = AgentSet::Only(vec![id(&log.control, agent)]);
-            Change::AssignGroup(AssignGroup { agents, group: group(pick), replace })
+            Change::AssignGroup(AssignGroup { agents, group: group(pick), replace }).by(author(log))
         }
         Step::Leave { agent } => Change::LeaveGroups(LeaveGroups { agent: id(&log.control, agent), groups: None }),
+        Step::Revoke => Change::RevokeTokens(author(log).user),
     };
     log.apply(change);
 }
@@ -192,6 +207,7 @@ proptest! {
     #[test]
     fn replicas_agree_and_invariants_hold(steps in proptest::collection::vec(step(), 1..160), cut in 0..160_usize) {
         let mut log = Log::new();
+        found(&mut log);
         for node in 1..4 {
             log.renew(node);
         }

@@ -8,13 +8,14 @@ use muster_raft::Proposed;
 
 use crate::app::{App, unexpected};
 use crate::body::NoBody;
-use crate::caller::{Caller, Permission};
+use crate::caller::Permission;
 use crate::code::Code;
 use crate::envelope::{Failures, Ids, Items, Words};
 use crate::params::{AgentList, AgentRef, FromQuery, InPath, NoParams, NodeRef, Params};
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::reply::Reply;
+use crate::writer::Writer;
 
 const RESTART: Words = Words {
     all: "Restart command was sent to all agents",
@@ -39,39 +40,39 @@ impl FromQuery for Targets {
 
 /// Restarts listed agents, or all active ones.
 pub(super) async fn restart(
-    caller: Caller,
+    writer: Writer,
     State(app): State<Arc<App>>,
     Params(Targets(list)): Params<Targets>,
     _: NoBody,
 ) -> Result<Reply, Problem> {
-    caller.authorize(Permission::AgentRestart)?;
-    to_agents(&app, &caller, CommandKind::Restart, list).await
+    writer.authorize(Permission::AgentRestart)?;
+    to_agents(&app, &writer, CommandKind::Restart, list).await
 }
 
 /// Restarts one agent.
 pub(super) async fn restart_one(
-    caller: Caller,
+    writer: Writer,
     State(app): State<Arc<App>>,
     InPath(agent): InPath<AgentRef>,
     _: Params<NoParams>,
     _: NoBody,
 ) -> Result<Reply, Problem> {
-    caller.authorize(Permission::AgentRestart)?;
-    to_agents(&app, &caller, CommandKind::Restart, Some(AgentList::new([agent]))).await
+    writer.authorize(Permission::AgentRestart)?;
+    to_agents(&app, &writer, CommandKind::Restart, Some(AgentList::new([agent]))).await
 }
 
 /// Restarts the active members of a group.
 pub(super) async fn restart_group(
-    caller: Caller,
+    writer: Writer,
     State(app): State<Arc<App>>,
     InPath(group): InPath<GroupName>,
     _: Params<NoParams>,
     _: NoBody,
 ) -> Result<Reply, Problem> {
-    caller.authorize(Permission::GroupRead)?;
-    caller.authorize(Permission::AgentRead)?;
-    caller.authorize(Permission::AgentRestart)?;
-    let Proposed { index, outcome } = issue(&app, &caller, CommandKind::Restart, Selector::Group(group)).await?;
+    writer.authorize(Permission::GroupRead)?;
+    writer.authorize(Permission::AgentRead)?;
+    writer.authorize(Permission::AgentRestart)?;
+    let Proposed { index, outcome } = issue(&app, &writer, CommandKind::Restart, Selector::Group(group)).await?;
     match outcome {
         Outcome::Issued(issued) => answer(index, &issued, &Failures::default(), RESTART),
         other => Err(unexpected(other, index)),
@@ -80,21 +81,21 @@ pub(super) async fn restart_group(
 
 /// Restarts the active agents of a node.
 pub(super) async fn restart_node(
-    caller: Caller,
+    writer: Writer,
     State(app): State<Arc<App>>,
     InPath(NodeRef(name)): InPath<NodeRef>,
     _: Params<NoParams>,
     _: NoBody,
 ) -> Result<Reply, Problem> {
-    caller.authorize(Permission::ClusterRead)?;
-    caller.authorize(Permission::AgentRestart)?;
+    writer.authorize(Permission::ClusterRead)?;
+    writer.authorize(Permission::AgentRestart)?;
     let unknown = |index| {
         let mut failures = Failures::default();
         failures.add(Code::UnknownNode, &name);
         Reply::json(index, &Items::new(Ids(&[]), 0, &failures, RESTART))
     };
-    let Ok(node) = name.parse() else { return unknown(caller.view.index) };
-    let Proposed { index, outcome } = issue(&app, &caller, CommandKind::Restart, Selector::Node(node)).await?;
+    let Ok(node) = name.parse() else { return unknown(writer.read(&app).await?.index) };
+    let Proposed { index, outcome } = issue(&app, &writer, CommandKind::Restart, Selector::Node(node)).await?;
     match outcome {
         Outcome::Issued(issued) => answer(index, &issued, &Failures::default(), RESTART),
         Outcome::Refused(Refusal::UnknownNode) => unknown(index),
@@ -104,16 +105,16 @@ pub(super) async fn restart_node(
 
 /// Makes listed agents, or all active ones, drop their connection and connect again.
 pub(super) async fn reconnect(
-    caller: Caller,
+    writer: Writer,
     State(app): State<Arc<App>>,
     Params(Targets(list)): Params<Targets>,
     _: NoBody,
 ) -> Result<Reply, Problem> {
-    caller.authorize(Permission::AgentReconnect)?;
-    to_agents(&app, &caller, CommandKind::Reconnect, list).await
+    writer.authorize(Permission::AgentReconnect)?;
+    to_agents(&app, &writer, CommandKind::Reconnect, list).await
 }
 
-async fn to_agents(app: &App, caller: &Caller, kind: CommandKind, list: Option<AgentList>) -> Result<Reply, Problem> {
+async fn to_agents(app: &App, writer: &Writer, kind: CommandKind, list: Option<AgentList>) -> Result<Reply, Problem> {
     let words = match kind {
         CommandKind::Restart => RESTART,
         CommandKind::Reconnect => RECONNECT,
@@ -127,18 +128,19 @@ async fn to_agents(app: &App, caller: &Caller, kind: CommandKind, list: Option<A
         }
     };
     if selector == Selector::Agents(Vec::new()) {
-        return Reply::json(caller.view.index, &Items::new(Ids(&[]), 0, &failures, words));
+        let index = writer.read(app).await?.index;
+        return Reply::json(index, &Items::new(Ids(&[]), 0, &failures, words));
     }
-    let Proposed { index, outcome } = issue(app, caller, kind, selector).await?;
+    let Proposed { index, outcome } = issue(app, writer, kind, selector).await?;
     let Outcome::Issued(issued) = outcome else { return Err(unexpected(outcome, index)) };
     failures.add_agents(&issued.refused);
     answer(index, &issued, &failures, words)
 }
 
-async fn issue(app: &App, caller: &Caller, kind: CommandKind, selector: Selector) -> Result<Proposed, Problem> {
-    let issuer = Some(caller.user.clone());
+async fn issue(app: &App, writer: &Writer, kind: CommandKind, selector: Selector) -> Result<Proposed, Problem> {
+    let issuer = Some(writer.user().clone());
     let send_within = app.config().send_within.into();
-    app.propose(Change::IssueCommand(IssueCommand { kind, selector, issuer, send_within })).await
+    app.propose(writer, Change::IssueCommand(IssueCommand { kind, selector, issuer, send_within })).await
 }
 
 fn answer(

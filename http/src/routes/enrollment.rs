@@ -12,13 +12,14 @@ use serde::{Deserialize, Serialize};
 use crate::address;
 use crate::app::{App, unexpected};
 use crate::body::Json;
-use crate::caller::{Caller, Permission};
+use crate::caller::Permission;
 use crate::code::Code;
 use crate::envelope::{Id, Object};
 use crate::format;
 use crate::params::{NoParams, Params};
 use crate::problem::Problem;
 use crate::reply::Reply;
+use crate::writer::Writer;
 
 /// Longest name of an agent, in characters.
 const NAME_LIMIT: usize = 128;
@@ -104,12 +105,12 @@ impl From<ForceBody> for Force {
 
 /// Registers an agent and gives it a key.
 pub(super) async fn create(
-    caller: Caller,
+    writer: Writer,
     State(app): State<Arc<App>>,
     _: Params<NoParams>,
     Json(body): Json<NewAgent>,
 ) -> Result<Reply, Problem> {
-    caller.authorize(Permission::AgentCreate)?;
+    writer.authorize(Permission::AgentCreate)?;
     let name = agent_name(&body.name)?;
     let address = registered_address(body.ip.as_deref())?;
     let key = fresh_key();
@@ -122,7 +123,7 @@ pub(super) async fn create(
         force: body.force.map_or_else(Force::never, Force::from),
         key_hash: None,
     };
-    let Proposed { index, outcome } = app.propose(Change::EnrollAgent(enroll)).await?;
+    let Proposed { index, outcome } = app.propose(&writer, Change::EnrollAgent(enroll)).await?;
     let Outcome::Enrolled(enrolled) = outcome else { return Err(unexpected(outcome, index)) };
     #[derive(Serialize)]
     struct Created {

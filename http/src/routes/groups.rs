@@ -19,6 +19,7 @@ use crate::params::{FromQuery, InPath, NoParams, Params, group_name};
 use crate::problem::Problem;
 use crate::query::{Query, required};
 use crate::reply::Reply;
+use crate::writer::Writer;
 
 /// Fields of a group object. The sums appear once groups have files.
 const TABLE: Table<4> = Table(["name", "count", "mergedSum", "configSum"]);
@@ -99,7 +100,7 @@ pub(super) struct NewGroup {
 
 /// Creates a group.
 pub(super) async fn create(
-    caller: Caller,
+    writer: Writer,
     State(app): State<Arc<App>>,
     _: Params<NoParams>,
     Json(NewGroup { group_id }): Json<NewGroup>,
@@ -108,11 +109,11 @@ pub(super) async fn create(
         return Err(Problem::schema(format!("body: group_id: more than {NAME_LIMIT} characters")));
     }
     let name = group_name(&group_id)?;
-    caller.authorize(Permission::GroupCreate)?;
+    writer.authorize(Permission::GroupCreate)?;
     if RESERVED.contains(&name.as_str()) {
-        return Err(Problem::refused(Code::GroupNameReserved).at(caller.view.index));
+        return Err(Problem::refused(Code::GroupNameReserved));
     }
-    let index = app.propose_whole(Change::CreateGroup(name)).await?;
+    let index = app.propose_whole(&writer, Change::CreateGroup(name)).await?;
     Reply::json(index, &Confirmation::new(format!("Group '{group_id}' created.")))
 }
 
@@ -131,7 +132,7 @@ impl FromQuery for RemoveParams {
 
 /// Removes groups; their members leave them.
 pub(super) async fn remove(
-    caller: Caller,
+    writer: Writer,
     State(app): State<Arc<App>>,
     Params(RemoveParams(groups)): Params<RemoveParams>,
     _: NoBody,
@@ -141,9 +142,9 @@ pub(super) async fn remove(
         some: "Some groups were not deleted",
         none: "No group was deleted",
     };
-    caller.authorize(Permission::GroupDelete)?;
+    writer.authorize(Permission::GroupDelete)?;
     let is_implicit = groups.is_none();
-    let (index, outcome) = app.propose_for_groups(Change::RemoveGroups(RemoveGroups { groups })).await?;
+    let (index, outcome) = app.propose_for_groups(&writer, Change::RemoveGroups(RemoveGroups { groups })).await?;
     let mut failures = Failures::default();
     outcome.refused.iter().for_each(|refused| failures.add(Code::from(refused.refusal), &refused.group));
     if is_implicit {

@@ -3,13 +3,11 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use muster_control::{
-    AgentId, AgentSet, AssignGroup, Change, GroupName, LeaveGroups, LogIndex, PerAgent, RefusedAgent, UnassignGroup,
-};
+use muster_control::{AgentId, AgentSet, AssignGroup, Change, GroupName, LeaveGroups, RefusedAgent, UnassignGroup};
 
 use crate::app::App;
 use crate::body::NoBody;
-use crate::caller::{Caller, Permission};
+use crate::caller::Permission;
 use crate::code::Code;
 use crate::envelope::{Confirmation, Failures, Ids, Items, Sequence, Words};
 use crate::format;
@@ -17,6 +15,7 @@ use crate::params::{AgentList, AgentRef, FromQuery, InPath, NoParams, Params, gr
 use crate::problem::Problem;
 use crate::query::{Query, required};
 use crate::reply::Reply;
+use crate::writer::Writer;
 
 const ASSIGN: Words = Words {
     all: "All selected agents were assigned to the group",
@@ -36,9 +35,9 @@ const LEAVE: Words = Words {
     none: "Specified agent was removed from no group",
 };
 
-fn authorize(caller: &Caller) -> Result<(), Problem> {
-    caller.authorize(Permission::AgentModifyGroup)?;
-    caller.authorize(Permission::GroupModifyAssignments)
+fn authorize(writer: &Writer) -> Result<(), Problem> {
+    writer.authorize(Permission::AgentModifyGroup)?;
+    writer.authorize(Permission::GroupModifyAssignments)
 }
 
 pub(super) struct AssignParams {
@@ -60,19 +59,19 @@ impl FromQuery for AssignParams {
 
 /// Adds listed agents, or all, to a group.
 pub(super) async fn assign(
-    caller: Caller,
+    writer: Writer,
     State(app): State<Arc<App>>,
     Params(params): Params<AssignParams>,
     _: NoBody,
 ) -> Result<Reply, Problem> {
-    authorize(&caller)?;
+    authorize(&writer)?;
     let AssignParams { group, agents, replace } = params;
     let hidden: &[Code] = match agents {
         None => &[Code::UnknownAgent, Code::Manager, Code::AlreadyMember],
         Some(_) => &[],
     };
-    let change = |agents| Change::AssignGroup(AssignGroup { agents, group: group.clone(), replace });
-    for_agents(&app, &caller, &group, agents, change, hidden, ASSIGN).await
+    let change = |agents| Change::AssignGroup(AssignGroup { agents, group, replace });
+    for_agents(&app, &writer, agents, change, hidden, ASSIGN).await
 }
 
 pub(super) struct AssignOneParams {
@@ -87,15 +86,15 @@ impl FromQuery for AssignOneParams {
 
 /// Adds one agent to a group.
 pub(super) async fn assign_one(
-    caller: Caller,
+    writer: Writer,
     State(app): State<Arc<App>>,
     InPath((agent, group)): InPath<(AgentRef, GroupName)>,
     Params(AssignOneParams { replace }): Params<AssignOneParams>,
     _: NoBody,
 ) -> Result<Reply, Problem> {
-    authorize(&caller)?;
-    let change = |agents| Change::AssignGroup(AssignGroup { agents, group: group.clone(), replace });
-    for_agents(&app, &caller, &group, Some(AgentList::new([agent])), change, &[], ASSIGN).await
+    authorize(&writer)?;
+    let change = |agents| Change::AssignGroup(AssignGroup { agents, group, replace });
+    for_agents(&app, &writer, Some(AgentList::new([agent])), change, &[], ASSIGN).await
 }
 
 pub(super) struct UnassignParams {
@@ -113,25 +112,24 @@ impl FromQuery for UnassignParams {
 
 /// Takes listed agents, or all, out of a group.
 pub(super) async fn unassign(
-    caller: Caller,
+    writer: Writer,
     State(app): State<Arc<App>>,
     Params(UnassignParams { group, agents }): Params<UnassignParams>,
     _: NoBody,
 ) -> Result<Reply, Problem> {
-    authorize(&caller)?;
+    authorize(&writer)?;
     let hidden: &[Code] = match agents {
         None => &[Code::UnknownAgent, Code::Manager, Code::NotMember],
         Some(_) => &[],
     };
-    let change = |agents| Change::UnassignGroup(UnassignGroup { agents, group: group.clone() });
-    for_agents(&app, &caller, &group, agents, change, hidden, UNASSIGN).await
+    let change = |agents| Change::UnassignGroup(UnassignGroup { agents, group });
+    for_agents(&app, &writer, agents, change, hidden, UNASSIGN).await
 }
 
 /// Proposes a change of one group's members and answers agent by agent.
 async fn for_agents(
     app: &App,
-    caller: &Caller,
-    group: &GroupName,
+    writer: &Writer,
     agents: Option<AgentList>,
     change: impl FnOnce(AgentSet) -> Change,
     hidden: &[Code],
@@ -140,22 +138,10 @@ async fn for_agents(
     let mut failures = Failures::default();
     agents.iter().flat_map(|list| &list.beyond).for_each(|id| failures.add(Code::UnknownAgent, id));
     let set = agents.map_or(AgentSet::All, |list| AgentSet::Only(list.ids));
-    let (index, outcome) = if set == AgentSet::Only(Vec::new()) {
-        (known_group(caller, group)?, PerAgent::default())
-    } else {
-        app.propose_for_agents(change(set)).await?
-    };
+    let (index, outcome) = app.propose_for_agents(writer, change(set)).await?;
     failures.add_agents(&outcome.refused);
     failures.suppress(hidden);
     Reply::json(index, &Items::new(Ids(&outcome.done), outcome.done.len(), &failures, words))
-}
-
-/// The index the request rests on, if the group exists there.
-fn known_group(caller: &Caller, group: &GroupName) -> Result<LogIndex, Problem> {
-    match caller.view.control.group(group) {
-        Some(_) => Ok(caller.view.index),
-        None => Err(not_found(Code::UnknownGroup).at(caller.view.index)),
-    }
 }
 
 pub(super) struct LeaveParams {
@@ -172,19 +158,19 @@ impl FromQuery for LeaveParams {
 
 /// Takes one agent out of listed groups, or all.
 pub(super) async fn leave(
-    caller: Caller,
+    writer: Writer,
     State(app): State<Arc<App>>,
     InPath(agent): InPath<AgentRef>,
     Params(LeaveParams { groups }): Params<LeaveParams>,
     _: NoBody,
 ) -> Result<Reply, Problem> {
-    authorize(&caller)?;
+    authorize(&writer)?;
     let agent = existing(agent)?;
     let hidden: &[Code] = match groups {
         None => &[Code::UnknownGroup, Code::NotMember, Code::OnlyDefault],
         Some(_) => &[],
     };
-    let (index, outcome) = app.propose_for_groups(Change::LeaveGroups(LeaveGroups { agent, groups })).await?;
+    let (index, outcome) = app.propose_for_groups(&writer, Change::LeaveGroups(LeaveGroups { agent, groups })).await?;
     let mut failures = Failures::default();
     outcome.refused.iter().for_each(|refused| failures.add(Code::from(refused.refusal), &refused.group));
     failures.suppress(hidden);
@@ -195,22 +181,21 @@ pub(super) async fn leave(
 
 /// Takes one agent out of one group.
 pub(super) async fn unassign_one(
-    caller: Caller,
+    writer: Writer,
     State(app): State<Arc<App>>,
     InPath((agent, group)): InPath<(AgentRef, GroupName)>,
     _: Params<NoParams>,
     _: NoBody,
 ) -> Result<Reply, Problem> {
-    authorize(&caller)?;
+    authorize(&writer)?;
     let agent = existing(agent)?;
-    let was_last = caller.view.control.agents().get(agent).is_some_and(|agent| agent.groups.len() == 1);
     let change = UnassignGroup { agents: AgentSet::Only(vec![agent]), group: group.clone() };
-    let (index, outcome) = app.propose_for_agents(Change::UnassignGroup(change)).await?;
+    let (index, outcome) = app.propose_for_agents(&writer, Change::UnassignGroup(change)).await?;
     if let Some(RefusedAgent { refusal, .. }) = outcome.refused.first() {
         return Err(Problem::from_refusal(*refusal, index));
     }
     // Clients compare these words (REST contract, section 1.13).
-    let fall_back = if was_last { " Agent reassigned to group default." } else { "" };
+    let fall_back = if outcome.fell_back.contains(&agent) { " Agent reassigned to group default." } else { "" };
     Reply::json(index, &Confirmation::new(format!("Agent '{agent}' removed from '{group}'.{fall_back}")))
 }
 

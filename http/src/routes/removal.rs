@@ -8,7 +8,7 @@ use muster_control::{AgentId, AgentSet, Change, Millis, RemoveAgents, Status};
 use crate::agent::{self, Filter, STATUSES};
 use crate::app::App;
 use crate::body::NoBody;
-use crate::caller::{Caller, Permission};
+use crate::caller::Permission;
 use crate::code::Code;
 use crate::envelope::{Failures, Ids, Items, Words};
 use crate::list::refuse_query_language;
@@ -16,6 +16,7 @@ use crate::params::{AgentList, FromQuery, Params};
 use crate::problem::Problem;
 use crate::query::{Query, required};
 use crate::reply::Reply;
+use crate::writer::Writer;
 
 /// Agents that were heard of within this span are not removed, unless the request says another.
 const DEFAULT_AGE: Millis = Millis::from_secs(7 * 86_400);
@@ -58,37 +59,33 @@ impl FromQuery for RemoveParams {
 /// Removes agents.
 ///
 /// Status and age are judged when the change is applied. The other conditions are about what an agent was told or
-/// tells itself; they are judged on the state the request rests on.
+/// tells itself; they are judged before, on a linearizable read.
 pub(super) async fn remove(
-    caller: Caller,
+    writer: Writer,
     State(app): State<Arc<App>>,
     Params(params): Params<RemoveParams>,
     _: NoBody,
 ) -> Result<Reply, Problem> {
-    caller.authorize(Permission::AgentDelete)?;
+    writer.authorize(Permission::AgentDelete)?;
     let RemoveParams { agents, filter, statuses, older_than } = params;
     let is_implicit = agents.is_none();
     let mut failures = Failures::default();
     for id in agents.iter().flat_map(|list| &list.beyond) {
         failures.add(Code::UnknownAgent, id);
     }
-    let index = caller.view.index;
     let listed = agents.map(|list| list.ids);
     let (set, unmet) = if filter.has_texts() {
-        let cost = caller.view.control.agents().len();
-        app.scan(caller.view, cost, move |view| Ok(narrowed(view, listed, &filter))).await?
+        let view = writer.read(&app).await?;
+        let cost = view.control.agents().len();
+        app.scan(view, cost, move |view| Ok(narrowed(view, listed, &filter))).await?
     } else {
         (listed.map_or(AgentSet::All, AgentSet::Only), Vec::new())
     };
     unmet.iter().for_each(|id| failures.add(Code::NotEligible, id));
-    let (index, removed) = if set == AgentSet::Only(Vec::new()) {
-        (index, Vec::new())
-    } else {
-        let change = Change::RemoveAgents(RemoveAgents { agents: set, statuses, older_than });
-        let (index, outcome) = app.propose_for_agents(change).await?;
-        failures.add_agents(&outcome.refused);
-        (index, outcome.done)
-    };
+    let change = Change::RemoveAgents(RemoveAgents { agents: set, statuses, older_than });
+    let (index, outcome) = app.propose_for_agents(&writer, change).await?;
+    failures.add_agents(&outcome.refused);
+    let removed = outcome.done;
     if is_implicit {
         failures.suppress(&SUPPRESSED);
     }

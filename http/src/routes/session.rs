@@ -10,7 +10,7 @@ use muster_control::{Change, User, UserName};
 use serde::Serialize;
 
 use crate::app::App;
-use crate::caller::{Caller, basic, consistency};
+use crate::caller::{basic, consistency};
 use crate::envelope::{Confirmation, Object};
 use crate::moment::now;
 use crate::params::{Common, FromQuery, Params, parse};
@@ -18,6 +18,7 @@ use crate::problem::Problem;
 use crate::query::Query;
 use crate::reply::Reply;
 use crate::token::Tokens;
+use crate::writer::Writer;
 
 /// A login waits at most so long for the second of a revocation to pass.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -82,12 +83,12 @@ pub(super) async fn log_in_deprecated(
 
 /// Makes every token of the caller invalid.
 pub(super) async fn log_out(
-    caller: Caller,
+    writer: Writer,
     State(app): State<Arc<App>>,
     _: Params<LogoutParams>,
 ) -> Result<Reply, Problem> {
-    let index = app.propose_whole(Change::RevokeTokens(caller.user.clone())).await?;
-    Reply::json(index, &Confirmation::new(format!("User {} was successfully logged out", caller.user)))
+    let index = app.propose_whole(&writer, Change::RevokeTokens(writer.user().clone())).await?;
+    Reply::json(index, &Confirmation::new(format!("User {} was successfully logged out", writer.user())))
 }
 
 /// The user whose name and password came. Unknown users take as long as wrong passwords.

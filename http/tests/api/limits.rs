@@ -100,7 +100,7 @@ async fn a_port_in_use_is_told() {
     server.stop().await;
 }
 
-async fn tls(server: &Server) -> impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + use<> {
+pub(crate) async fn tls(server: &Server) -> impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + use<> {
     use tokio_rustls::rustls::pki_types::ServerName;
     use tokio_rustls::rustls::{ClientConfig, RootCertStore};
     let mut roots = RootCertStore::empty();

@@ -7,9 +7,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use muster_http::{ApiConfig, generate_signing_key};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use crate::limits::tls;
 use crate::sample::assert_like;
-use crate::server::{Answer, Server, USER, config};
+use crate::server::{Answer, Server, USER, config, eventually};
 
 const LOGIN: &str = "/security/user/authenticate";
 
@@ -111,6 +113,58 @@ async fn logging_out_kills_the_tokens_of_the_user_at_once_and_of_nobody_else() {
     assert_eq!(agents_with(&server, &format!("Bearer {third}")).await.status, 200);
     let revoked = server.replica.view().control.user(&USER.0.parse().unwrap()).unwrap().revoked_at.unwrap();
     assert!(claims(&third)["nbf"].as_u64().unwrap() > revoked.as_secs());
+    server.stop().await;
+}
+
+/// The token is looked at before the body comes, on a state without the revocation: that of a node that is behind
+/// would be no other. The change comes after the revocation, and that counts.
+#[tokio::test]
+async fn a_token_that_dies_between_the_head_and_the_body_of_a_request_changes_nothing() {
+    let server = Server::start().await;
+    let mut stream = tls(&server).await;
+    let body = json!({"group_id": "late"}).to_string();
+    let head = format!(
+        "POST /groups HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {}\r\ncontent-length: {}\r\n\r\n",
+        server.token,
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    eventually("the request waits for its body beside the one that asks", async || {
+        Answer::of(server.bare("GET", "/metrics")).await.text.contains("muster_http_requests_in_flight 2")
+    })
+    .await;
+    assert_eq!(server.send("DELETE /security/user/authenticate").await.status, 200);
+    stream.write_all(body.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 401 ") && answer.contains("Invalid token"), "{answer}");
+    assert!(server.replica.view().control.group(&"late".parse().unwrap()).is_none());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn writes_take_no_token_that_reads_do_not_take() {
+    let server = Server::start().await;
+    let dead = server.token.clone();
+    server.send("DELETE /security/user/authenticate").await;
+    let good = claims(&server.log_in(USER.0).await);
+    let mut nobody = good.clone();
+    nobody["sub"] = json!("nobody");
+    let mut long = good.clone();
+    long["exp"] = json!(good["exp"].as_u64().unwrap() + 1);
+    for token in [dead, forged(&server, &nobody), forged(&server, &long)] {
+        for (method, path) in [
+            ("PUT", "/agents/restart"),
+            ("PUT", "/agents/99999999999/restart"),
+            ("PUT", "/agents/group?group_id=default&agents_list=99999999999"),
+            ("DELETE", "/agents?agents_list=all&status=all&older_than=0s&name=x"),
+            ("DELETE", LOGIN),
+        ] {
+            let answer = Answer::of(server.bare(method, path).bearer_auth(&token)).await;
+            assert_like("bad_token", &answer, &[]);
+        }
+    }
+    assert_eq!(Answer::of(server.bare("PUT", "/agents/restart").bearer_auth(forged(&server, &good))).await.status, 200);
     server.stop().await;
 }
 

@@ -79,7 +79,10 @@ impl Machine {
         let (stamp, change_id, bytes) = open_change(body).map_err(|error| undecodable(error.to_string()))?;
         let change = Change::from_bytes(&bytes).map_err(|error| undecodable(error.to_string()))?;
         let index = LogIndex::new(index);
-        let fingerprint = crc32c::crc32c(&bytes);
+        let fingerprint = match &change {
+            Change::Authored(_) => crc32c::crc32c(&change.without_author().to_bytes()),
+            _ => crc32c::crc32c(&bytes),
+        };
         let applied = self.control.apply(&muster_control::Entry { index, stamp, change_id, fingerprint, change });
         if !applied.events.is_empty() {
             batch.notices.push(Notice::Applied { index, events: applied.events.into() });

@@ -11,6 +11,7 @@ mod load;
 mod minority;
 mod replicas;
 mod restarts;
+mod revocation;
 mod seed_case;
 
 /// What is tested.
