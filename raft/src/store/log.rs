@@ -46,6 +46,8 @@ struct State {
     last: Option<LogId>,
     /// Index of the first entry, or of the next one if there is none.
     first: u64,
+    /// How often the end of the log was cut off.
+    truncations: u64,
 }
 
 impl LogStore {
@@ -76,7 +78,7 @@ impl LogStore {
         Ok(Self {
             database,
             tail,
-            state: Arc::new(Mutex::new(State { vote, committed, purged, last, first })),
+            state: Arc::new(Mutex::new(State { vote, committed, purged, last, first, truncations: 0 })),
             writes,
             writer: Arc::new(Mutex::new(Some(thread))),
             fatal,
@@ -129,26 +131,44 @@ impl LogStore {
         io::Error::other(cause)
     }
 
-    /// The entries of a range that the log has: all of them, or the first ones up to about `limit_bytes`.
+    /// The entries of a range that the log has: all of them, or the first ones up to about `limit_bytes`; none of these
+    /// if the range begins with what was purged, since what is sent must follow what was sent before.
     async fn read(&self, range: Range<u64>, limit_bytes: Option<usize>) -> io::Result<Vec<Entry>> {
+        loop {
+            let truncations = self.state().truncations;
+            match self.read_once(range.clone(), limit_bytes).await {
+                // What looks like a hole was cut off while it was being read.
+                Err(_) if self.state().truncations != truncations => {}
+                read => return read,
+            }
+        }
+    }
+
+    async fn read_once(&self, range: Range<u64>, limit_bytes: Option<usize>) -> io::Result<Vec<Entry>> {
         let limit = limit_bytes.unwrap_or(usize::MAX);
-        let first = self.state().first;
-        let range = range.start.max(first)..range.end;
+        let is_purged = || limit_bytes.is_some() && range.start < self.state().first;
+        if is_purged() {
+            return Ok(Vec::new());
+        }
+        let start = range.start.max(self.state().first);
         let (on_disk, mut in_memory) = {
             let tail = self.tail();
-            let range = range.start..range.end.min(tail.next());
-            let on_disk = range.start..range.end.min(tail.first());
+            let range = start..range.end.min(tail.next());
+            let on_disk = start..range.end.min(tail.first());
             let in_memory = if range.start < range.end { tail.read(range, limit) } else { Vec::new() };
             (on_disk, in_memory)
         };
         if on_disk.is_empty() {
             return Ok(in_memory);
         }
-        let (start, end) = (on_disk.start, on_disk.end);
+        let end = on_disk.end;
         let database = self.database.clone();
         // Off the runtime's threads: heartbeats go through them.
         let reading = tokio::task::spawn_blocking(move || read_entries(&database, on_disk, limit));
         let mut entries = reading.await.map_err(io::Error::other)??;
+        if is_purged() {
+            return Ok(Vec::new());
+        }
         self.check_start(start, &entries)?;
         let complete = entries.last().is_some_and(|last| last.log_id.index + 1 == end);
         if complete && limit_bytes.is_none() {
@@ -298,6 +318,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             }
             tail.truncate(from);
             state.last = last_log_id.max(state.purged);
+            state.truncations += 1;
             end
         };
         self.write_and_wait(|done| Write::Truncate { from, to, done }).await

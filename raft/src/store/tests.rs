@@ -206,6 +206,37 @@ async fn reads_for_followers_are_bounded_in_bytes_and_go_on_from_the_disk() {
 }
 
 #[tokio::test]
+async fn a_follower_is_never_sent_entries_behind_a_gap() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut log = open(directory.path()).expect("an empty log");
+    log.blocking_append(blanks(0..10)).await.expect("appended");
+    log.purge(log_id(1, 4)).await.expect("purged");
+    assert!(log.limited_get_log_entries(3, 10).await.expect("a sound log").is_empty());
+    assert_eq!(log.limited_get_log_entries(5, 10).await.expect("a sound log").len(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_end_that_is_cut_off_while_it_is_read_is_no_damage() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let database = Database::open(directory.path()).expect("a directory");
+    // Without a tail in memory, all is read from the disk.
+    let mut log = LogStore::open(database, None, 0, Arc::default(), FatalSignal::new()).expect("an empty log");
+    log.blocking_append(blanks(0..100)).await.expect("appended");
+    let mut reader = log.clone();
+    let reading = tokio::spawn(async move {
+        for _ in 0..300 {
+            reader.limited_get_log_entries(50, 100).await.expect("a sound log");
+            reader.try_get_log_entries(..).await.expect("a sound log");
+        }
+    });
+    while !reading.is_finished() {
+        log.truncate_after(Some(log_id(1, 39))).await.expect("truncated");
+        log.blocking_append(blanks(40..100)).await.expect("appended");
+    }
+    reading.await.expect("every read succeeds");
+}
+
+#[tokio::test]
 async fn writes_that_come_together_are_synced_together() {
     let directory = tempfile::tempdir().expect("a directory");
     let counters = Arc::<Counters>::default();
