@@ -26,8 +26,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The body of a request in JSON. Unknown fields are refused by the types that are read into.
 pub(crate) struct Json<T>(pub(crate) T);
 
-/// The request has no body. Operations on "all unless a list is given" take this one: a list in a body, where nobody
-/// looks for it, must not turn into everything.
+/// The request has no body, or one that says nothing: `{}`, as clients send it that send a body with everything.
+///
+/// Operations on "all unless a list is given" take this one: a list in a body, where nobody looks for it, must not turn
+/// into everything.
 pub(crate) struct NoBody;
 
 impl<T: DeserializeOwned> FromRequest<Arc<App>> for Json<T> {
@@ -51,7 +53,7 @@ impl FromRequest<Arc<App>> for NoBody {
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
         let bytes = read(request, app.config().max_body_bytes).await?;
-        if bytes.is_empty() {
+        if bytes.is_empty() || is_empty_object(&bytes) {
             Ok(Self)
         } else {
             Err(Problem::schema("this operation takes no body; its parameters belong into the query string"))
@@ -89,6 +91,11 @@ async fn collect(mut body: Body, limit: usize) -> Result<Bytes, Problem> {
     if received > limit { Err(Problem::too_large(limit)) } else { Ok(kept.freeze()) }
 }
 
+fn is_empty_object(json: &[u8]) -> bool {
+    let inside = json.trim_ascii().strip_prefix(b"{").and_then(|rest| rest.strip_suffix(b"}"));
+    inside.is_some_and(|inside| inside.trim_ascii().is_empty())
+}
+
 /// Whether brackets are open more than `limit` deep anywhere, whatever else is wrong with the text.
 fn is_deeper_than(json: &[u8], limit: usize) -> bool {
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
@@ -117,6 +124,16 @@ mod tests {
         assert!(!is_deeper_than(br#"{"a": "[[[[[[", "b\"[[[[": []}"#, 2));
         assert!(is_deeper_than("[".repeat(65).as_bytes(), 64));
         assert!(!is_deeper_than("[]".repeat(1000).as_bytes(), 1));
+    }
+
+    #[test]
+    fn only_an_empty_object_says_nothing() {
+        for nothing in ["{}", " {\n}\r\n"] {
+            assert!(is_empty_object(nothing.as_bytes()), "{nothing}");
+        }
+        for something in ["", " ", "[]", "\"\"", "null", "{", "}", "{{}}", "{}{}", "{\"a\":1}", "{} x"] {
+            assert!(!is_empty_object(something.as_bytes()), "{something}");
+        }
     }
 
     #[test]

@@ -102,7 +102,7 @@ async fn a_body_never_turns_into_a_restart_of_everything() {
         "PUT /agents/group?group_id=g1",
         "DELETE /agents?agents_list=all&status=all&older_than=0s",
     ] {
-        for body in [json!({"agents_list": ["001"]}), json!({}), json!("x")] {
+        for body in [json!({"agents_list": ["001"]}), json!(["001"]), json!([]), json!("x"), json!(null)] {
             let answer = server.send_json(line, body).await;
             assert_eq!(answer.status, 400, "{line}: {answer:?}");
         }
@@ -111,6 +111,24 @@ async fn a_body_never_turns_into_a_restart_of_everything() {
     assert_eq!(Answer::of(chunked).await.status, 400);
     assert_eq!(server.send("GET /v1/commands").await.json()["total"], before);
     assert_eq!(server.send("GET /agents/summary/status").await.json()["data"]["connection"]["active"], 1);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_empty_object_is_taken_for_no_body() {
+    let server = Server::start().await;
+    server.group("g1").await;
+    server.silent("there", 1).await;
+    for line in [
+        "PUT /agents/001/group/g1",
+        "PUT /agents/001/restart",
+        "PUT /agents/restart?agents_list=001",
+        "DELETE /agents/001/group/g1",
+        "DELETE /agents?agents_list=001&status=all&older_than=0s",
+    ] {
+        let answer = server.send_json(line, json!({})).await;
+        assert_eq!((answer.status.as_u16(), answer.error()), (200, 0), "{line}: {answer:?}");
+    }
     server.stop().await;
 }
 
