@@ -1,7 +1,7 @@
 //! Failed logins, counted by the address of the client (REST contract, section 1.1).
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,8 @@ use crate::problem::Problem;
 /// So many addresses are remembered; beyond, those that are quiet for longest are forgotten first.
 const MAX_ADDRESSES: usize = 65_536;
 
-/// Blocks an address for a while after too many failed logins.
+/// Blocks an address for a while after too many failed logins: so one client has a bounded share of the password
+/// comparisons, of which a node does few at a time.
 #[derive(Debug)]
 pub(crate) struct LoginThrottle {
     attempts: u32,
@@ -38,6 +39,7 @@ impl LoginThrottle {
         if self.attempts == 0 {
             return Ok(());
         }
+        let address = client(address);
         let mut addresses = self.addresses.lock().expect("nothing panics while it holds this lock");
         if !addresses.contains_key(&address) && addresses.len() >= MAX_ADDRESSES {
             self.forget_some(&mut addresses, now);
@@ -55,6 +57,7 @@ impl LoginThrottle {
 
     /// Gives the attempt of a successful login back.
     pub(crate) fn succeeded(&self, address: IpAddr) {
+        let address = client(address);
         let mut addresses = self.addresses.lock().expect("nothing panics while it holds this lock");
         if let Some(known) = addresses.get_mut(&address) {
             known.count = known.count.saturating_sub(1);
@@ -72,6 +75,15 @@ impl LoginThrottle {
             let median = *median;
             addresses.retain(|_, known| known.last > median);
         }
+    }
+}
+
+/// What counts as one client: an IPv4 address, however it is written, or a network of 64 bits of IPv6. One machine has
+/// as many addresses in such a network as it likes.
+fn client(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
+        address @ IpAddr::V4(_) => address,
     }
 }
 
@@ -100,6 +112,22 @@ mod tests {
         assert!(throttle.attempt(address(1), now).is_ok());
         assert!(throttle.attempt(address(1), now).is_err());
         assert!(throttle.attempt(address(2), now).is_ok());
+    }
+
+    #[test]
+    fn a_client_with_many_addresses_of_one_network_is_one_client() {
+        let (throttle, now) = (LoginThrottle::new(1, BLOCK), Instant::now());
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        for (first, same, other) in [
+            ("2001:db8:0:1::1", "2001:db8:0:1:ffff::2", "2001:db8:0:2::1"),
+            ("192.0.2.1", "::ffff:192.0.2.1", "::ffff:192.0.2.2"),
+        ] {
+            assert!(throttle.attempt(ip(first), now).is_ok());
+            assert!(throttle.attempt(ip(same), now).is_err(), "{same}");
+            assert!(throttle.attempt(ip(other), now).is_ok(), "{other}");
+            throttle.succeeded(ip(same));
+            assert!(throttle.attempt(ip(first), now).is_ok(), "{first}");
+        }
     }
 
     #[test]
