@@ -92,6 +92,18 @@ impl<'a> Row<'a> {
     }
 }
 
+impl Value<'_> {
+    /// Reads the beginning of a text; as [`Row::touch`].
+    pub(crate) fn touch(&self) -> u8 {
+        let text = match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Groups(names) => names.first().map_or(&[][..], |name| name.as_str().as_bytes()),
+            Self::Missing | Self::Id(_) | Self::Number(_) | Self::At(_) => &[],
+        };
+        text.first().copied().unwrap_or(0)
+    }
+}
+
 fn manager_value<'a>(manager: &'a Manager, field: Field) -> Value<'a> {
     match field {
         Field::Id => Value::Id(AgentId::MANAGER),
