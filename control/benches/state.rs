@@ -66,6 +66,7 @@ fn enrollment(number: u32) -> Change {
         registered_from: Some(Label::truncated("10.20.30.40")),
         force: Force::never(),
         key_hash: None,
+        asked_at: None,
     })
 }
 

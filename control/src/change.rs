@@ -75,6 +75,9 @@ pub enum Change {
     /// Does what a user of the API asks for, if the user still may.
     #[n(18)]
     Authored(#[n(0)] Authored),
+    /// Registers agents that asked one node at the same moment.
+    #[n(19)]
+    EnrollAgents(#[n(0)] EnrollAgents),
 }
 
 impl Change {
@@ -113,6 +116,7 @@ impl Change {
             Self::Receipts(_) => "receipts",
             Self::RevokeTokens(_) => "revoke_tokens",
             Self::Authored(_) => "authored",
+            Self::EnrollAgents(_) => "enroll_agents",
         }
     }
 }
@@ -212,6 +216,18 @@ pub struct EnrollAgent {
     /// Hash of the key that the asking agent holds, if it told: lower-case hex SHA-1 of id, name and key.
     #[n(6)]
     pub key_hash: Option<Label>,
+    /// What the node knew to be applied when it was asked. An agent that changed since then does not give way, however
+    /// late this change enters the log. `None` is after everything.
+    #[n(7)]
+    pub asked_at: Option<LogIndex>,
+}
+
+/// See [`Change::EnrollAgents`].
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct EnrollAgents {
+    /// The agents; the outcome answers in this order.
+    #[n(0)]
+    pub enrollments: Vec<EnrollAgent>,
 }
 
 /// When a registered agent gives way to a new one of the same name or address.

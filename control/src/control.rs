@@ -130,6 +130,7 @@ impl Control {
             Change::Receipts(receipts) => self.receipts(receipts, turn),
             Change::RevokeTokens(user) => self.revoke_tokens(user, turn),
             Change::Authored(authored) => self.apply_change(&authored.change, turn),
+            Change::EnrollAgents(enroll) => self.enroll_agents(enroll, turn),
         }
     }
 

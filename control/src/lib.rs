@@ -40,9 +40,9 @@ pub use agents::Agents;
 pub use answers::Answer;
 pub use author::{Author, Authored};
 pub use change::{
-    AssignGroup, Change, CloseCause, CloseSession, CloseSessions, EnrollAgent, Evidence, Force, FoundCluster,
-    IssueCommand, LeaveGroups, MarkSent, NewUser, OpenSession, OpenSessions, ProcessState, Receipt, Receipts,
-    ReleaseLease, RemoveAgents, RemoveGroups, RenewLease, Seen, Send, Sighting, UnassignGroup,
+    AssignGroup, Change, CloseCause, CloseSession, CloseSessions, EnrollAgent, EnrollAgents, Evidence, Force,
+    FoundCluster, IssueCommand, LeaveGroups, MarkSent, NewUser, OpenSession, OpenSessions, ProcessState, Receipt,
+    Receipts, ReleaseLease, RemoveAgents, RemoveGroups, RenewLease, Seen, Send, Sighting, UnassignGroup,
 };
 pub use command::{Command, CommandHead, CommandKind, Delivery, Reason, Stage};
 pub use control::Control;
@@ -54,7 +54,9 @@ pub use history::{History, Transition};
 pub use ids::{AgentId, ChangeId, CommandId, Epoch, Generation, LogIndex, NodeId, NotAnAgentId, UserId};
 pub use lane::{Lane, LaneItem, Sending, Sent};
 pub use node::Node;
-pub use outcome::{Enrolled, Issued, Outcome, PerAgent, PerGroup, Refusal, RefusedAgent, RefusedGroup, SessionAnswer};
+pub use outcome::{
+    Enrolled, EnrollmentAnswer, Issued, Outcome, PerAgent, PerGroup, Refusal, RefusedAgent, RefusedGroup, SessionAnswer,
+};
 pub use record::{DeliveryRecord, Head, LaneRecord, Record, Restore, RestoreError};
 pub use report::{OperatingSystem, Report};
 pub use selector::{AgentSet, Selector};

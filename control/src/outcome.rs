@@ -29,6 +29,9 @@ pub enum Outcome {
     /// The command is in the log.
     #[n(6)]
     Issued(#[n(0)] Issued),
+    /// Each enrollment of the change, in its order: the agent, or why not.
+    #[n(7)]
+    Enrollments(#[n(0)] Vec<EnrollmentAnswer>),
 }
 
 /// An agent was registered.
@@ -40,6 +43,17 @@ pub struct Enrolled {
     /// The agents that gave way and were removed.
     #[n(1)]
     pub replaced: Vec<AgentId>,
+}
+
+/// One enrollment: the agent, or why it was not registered.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum EnrollmentAnswer {
+    /// It is registered.
+    #[n(0)]
+    Enrolled(#[n(0)] Enrolled),
+    /// It is not.
+    #[n(1)]
+    Refused(#[n(0)] Refusal),
 }
 
 /// One session: its epoch, or why it was not opened.

@@ -42,6 +42,7 @@ pub(crate) fn enrollment(name: &str) -> EnrollAgent {
         registered_from: None,
         force: Force::never(),
         key_hash: None,
+        asked_at: None,
     }
 }
 

@@ -3,12 +3,12 @@
 use sha1::{Digest, Sha1};
 
 use crate::agent::{Agent, Status, StatusCode};
-use crate::change::{EnrollAgent, Force};
+use crate::change::{EnrollAgent, EnrollAgents, Force};
 use crate::control::{Control, Turn};
 use crate::event::{EndCause, Event};
 use crate::history::History;
 use crate::ids::{AgentId, Epoch, LogIndex};
-use crate::outcome::{Enrolled, Outcome, Refusal};
+use crate::outcome::{Enrolled, EnrollmentAnswer, Outcome, Refusal};
 use crate::report::Report;
 use crate::shared::Shared;
 use crate::stamp::Stamp;
@@ -25,18 +25,24 @@ enum Rival {
 
 impl Control {
     pub(crate) fn enroll_agent(&mut self, enroll: &EnrollAgent, turn: &mut Turn) -> Outcome {
-        match self.admit(enroll, turn.now) {
-            Err(refusal) => Outcome::Refused(refusal),
-            Ok((id, replaced)) => {
-                for rival in &replaced {
-                    self.remove_agent(*rival, EndCause::AgentRemoved, turn);
-                }
-                self.last_agent = id;
-                self.agents.insert(new_agent(id, enroll, turn));
-                turn.events.push(Event::AgentEnrolled { agent: id });
-                Outcome::Enrolled(Enrolled { agent: id, replaced })
-            }
+        self.enroll(enroll, turn).map_or_else(Outcome::Refused, Outcome::Enrolled)
+    }
+
+    /// One after the other: a later one of the change meets what the earlier ones registered.
+    pub(crate) fn enroll_agents(&mut self, enroll: &EnrollAgents, turn: &mut Turn) -> Outcome {
+        let answer = |one| self.enroll(one, turn).map_or_else(EnrollmentAnswer::Refused, EnrollmentAnswer::Enrolled);
+        Outcome::Enrollments(enroll.enrollments.iter().map(answer).collect())
+    }
+
+    fn enroll(&mut self, enroll: &EnrollAgent, turn: &mut Turn) -> Result<Enrolled, Refusal> {
+        let (id, replaced) = self.admit(enroll, turn.now)?;
+        for rival in &replaced {
+            self.remove_agent(*rival, EndCause::AgentRemoved, turn);
         }
+        self.last_agent = id;
+        self.agents.insert(new_agent(id, enroll, turn));
+        turn.events.push(Event::AgentEnrolled { agent: id });
+        Ok(Enrolled { agent: id, replaced })
     }
 
     /// The id of the new agent and the agents that give way to it, in order of ids.
@@ -106,9 +112,14 @@ fn new_agent(id: AgentId, enroll: &EnrollAgent, turn: &Turn) -> Agent {
 
 /// Whether a registered agent gives way to the one that enrolls (agent protocol, section 1.7).
 ///
-/// One rule is ours: who registered an agent that never connected may do so again at once, or an answer that got
-/// lost would lock the name for an hour.
+/// Two rules are ours. Who registered an agent that never connected may do so again at once, or an answer that got
+/// lost would lock the name for an hour. And nothing gives way that changed after the request was made: the request may
+/// be an earlier attempt of that very agent, held up on its way, which nobody waits for any more. Only an order of
+/// indexes keeps it out for good: there is no time after which nothing is on its way.
 fn gives_way(agent: &Agent, enroll: &EnrollAgent, now: Stamp) -> bool {
+    if enroll.asked_at.is_some_and(|asked_at| agent.revision > asked_at) {
+        return false;
+    }
     let Force { enabled, disconnected_for, registered_for, key_mismatch } = &enroll.force;
     let same_peer = enroll.registered_from.is_some() && agent.registered_from == enroll.registered_from;
     if *enabled && same_peer && agent.status == Status::NeverConnected {
@@ -200,6 +211,26 @@ mod tests {
     }
 
     #[test]
+    fn one_refused_enrollment_does_not_spoil_its_batch() {
+        let mut script = Script::new();
+        let asked = |name| EnrollAgent {
+            registered_from: Some(Label::truncated("10.0.0.5")),
+            asked_at: Some(LogIndex::default()),
+            ..forced(name)
+        };
+        let enrollments = vec![asked("web-01"), asked("web-02"), asked("web-01"), asked("web-03")];
+        let Outcome::Enrollments(answers) = script.apply(Change::EnrollAgents(EnrollAgents { enrollments })) else {
+            panic!("each is answered alone");
+        };
+        let enrolled =
+            |agent| EnrollmentAnswer::Enrolled(Enrolled { agent: AgentId::new(agent), replaced: Vec::new() });
+        // Of two attempts of one agent in one batch the first counts: it may have been told so.
+        let taken = EnrollmentAnswer::Refused(Refusal::DuplicateName(AgentId::new(1)));
+        assert_eq!(answers, [enrolled(1), enrolled(2), taken, enrolled(3)]);
+        assert_eq!(script.events.len(), 3);
+    }
+
+    #[test]
     fn an_active_agent_never_gives_way() {
         let mut script = Script::new();
         script.node(1);
@@ -228,6 +259,24 @@ mod tests {
         enroll(&mut script, from("10.0.0.5"));
         assert_eq!(enroll(&mut script, from("10.0.0.6")), TAKEN);
         assert_eq!(enroll(&mut script, from("10.0.0.5")), enrolled(2, &[1]));
+    }
+
+    #[test]
+    fn a_request_does_not_replace_what_was_registered_after_it_was_made() {
+        let mut script = Script::new();
+        let asked_at = |index| EnrollAgent {
+            registered_from: Some(Label::truncated("10.0.0.5")),
+            asked_at: Some(LogIndex::new(index)),
+            force: Force { registered_for: Millis::new(0), ..Force::enrollment_default() },
+            ..enrollment("web-01")
+        };
+        assert_eq!(enroll(&mut script, asked_at(0)), enrolled(1, &[]));
+        assert_eq!(enroll(&mut script, asked_at(0)), TAKEN);
+        assert_eq!(enroll(&mut script, asked_at(1)), enrolled(2, &[1]));
+        let longer = EnrollAgent { force: Force::enrollment_default(), ..asked_at(2) };
+        script.pass(3_600_000);
+        let taken = Outcome::Refused(Refusal::DuplicateName(AgentId::new(2)));
+        assert_eq!(enroll(&mut script, longer), taken);
     }
 
     #[test]

@@ -5,10 +5,10 @@
 
 use muster_control::{
     AgentId, AgentSet, AssignGroup, Author, Change, CloseCause, CloseSession, CloseSessions, CommandId, CommandKind,
-    EnrollAgent, Epoch, Evidence, Force, FoundCluster, Generation, GroupName, IssueCommand, Label, LeaveGroups,
-    MarkSent, Millis, NewUser, NodeId, OpenSession, OpenSessions, OperatingSystem, ProcessState, Receipt, Receipts,
-    ReleaseLease, RemoveAgents, RemoveGroups, RenewLease, Report, Seen, Selector, Send, Shared, Sighting, SigningKey,
-    Stamp, Status, UnassignGroup,
+    EnrollAgent, EnrollAgents, Epoch, Evidence, Force, FoundCluster, Generation, GroupName, IssueCommand, Label,
+    LeaveGroups, LogIndex, MarkSent, Millis, NewUser, NodeId, OpenSession, OpenSessions, OperatingSystem, ProcessState,
+    Receipt, Receipts, ReleaseLease, RemoveAgents, RemoveGroups, RenewLease, Report, Seen, Selector, Send, Shared,
+    Sighting, SigningKey, Stamp, Status, UnassignGroup,
 };
 
 const GOLDEN: &str = include_str!("changes.txt");
@@ -43,6 +43,20 @@ fn report() -> Report {
     Report { version: Some(label("Wazuh v4.14.7")), os: Shared::new(os), ..Report::default() }
 }
 
+/// As a gateway proposes it.
+fn enrollment() -> EnrollAgent {
+    EnrollAgent {
+        name: "web-01".parse().expect("valid"),
+        key: "00ff".parse().expect("valid"),
+        address: "any".parse().expect("valid"),
+        groups: vec![web()],
+        registered_from: Some(label("10.0.0.5")),
+        force: Force::enrollment_default(),
+        key_hash: Some(label("555884dca659ba9efc7e832888d58bc90507b730")),
+        asked_at: Some(LogIndex::new(40)),
+    }
+}
+
 /// One of each change, by name.
 fn changes() -> Vec<Change> {
     let agent = AgentId::new(7);
@@ -73,6 +87,7 @@ fn changes() -> Vec<Change> {
             registered_from: Some(label("10.0.0.5")),
             force: Force::enrollment_default(),
             key_hash: None,
+            asked_at: None,
         }),
         Change::RemoveAgents(RemoveAgents {
             agents: AgentSet::All,
@@ -129,6 +144,8 @@ fn changes() -> Vec<Change> {
             user: "wazuh".parse().expect("valid"),
             token_issued_at: Stamp::from_millis(1_700_000_000_000),
         }),
+        Change::EnrollAgent(enrollment()),
+        Change::EnrollAgents(EnrollAgents { enrollments: vec![enrollment(), enrollment()] }),
     ]
 }
 

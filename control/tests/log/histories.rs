@@ -3,9 +3,10 @@
 use crate::support::{LEASE, Log, by_snapshot, bytes};
 use muster_control::{
     AgentId, AgentSet, AssignGroup, Author, Change, CloseCause, CloseSession, CloseSessions, CommandId, CommandKind,
-    Control, EnrollAgent, Epoch, Evidence, Force, FoundCluster, Generation, GroupName, IssueCommand, Label,
-    LeaveGroups, MarkSent, Millis, NewUser, NodeId, OpenSession, OpenSessions, ProcessState, Receipt, Receipts,
-    RegisteredAddress, ReleaseLease, RemoveAgents, RemoveGroups, Report, Seen, Selector, Send, Sighting, SigningKey,
+    Control, EnrollAgent, EnrollAgents, Epoch, Evidence, Force, FoundCluster, Generation, GroupName, IssueCommand,
+    Label, LeaveGroups, LogIndex, MarkSent, Millis, NewUser, NodeId, OpenSession, OpenSessions, ProcessState, Receipt,
+    Receipts, RegisteredAddress, ReleaseLease, RemoveAgents, RemoveGroups, Report, Seen, Selector, Send, Sighting,
+    SigningKey,
 };
 use proptest::prelude::*;
 
@@ -17,6 +18,7 @@ enum Step {
     RestartNode(u64),
     ReleaseLease(u64),
     Enroll { name: u8, force: bool },
+    EnrollMany { names: Vec<u8>, force: bool, behind: u64 },
     Remove(u8),
     Open { agent: u8, node: u64, spoke: bool },
     Resume { agent: u8, node: u64, behind: u64 },
@@ -56,6 +58,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => node().prop_map(Step::RestartNode),
         1 => node().prop_map(Step::ReleaseLease),
         3 => (0..5_u8, any::<bool>()).prop_map(|(name, force)| Step::Enroll { name, force }),
+        2 => (proptest::collection::vec(0..5_u8, 0..4), any::<bool>(), behind())
+            .prop_map(|(names, force, behind)| Step::EnrollMany { names, force, behind }),
         1 => agent().prop_map(Step::Remove),
         8 => (agent(), node(), any::<bool>()).prop_map(|(agent, node, spoke)| Step::Open { agent, node, spoke }),
         2 => (agent(), node(), behind()).prop_map(|(agent, node, behind)| Step::Resume { agent, node, behind }),
@@ -123,15 +127,14 @@ fn take(log: &mut Log, step: &Step) {
         Step::ReleaseLease(node) => {
             Change::ReleaseLease(ReleaseLease { node: NodeId::new(node), generation: generation(log, node) })
         }
-        Step::Enroll { name, force } => Change::EnrollAgent(EnrollAgent {
-            name: format!("agent-{name}").parse().expect("a valid agent name"),
-            key: "00".repeat(32).parse().expect("a valid key"),
-            address: RegisteredAddress::any(),
-            groups: Vec::new(),
-            registered_from: None,
-            force: if force { Force::enrollment_default() } else { Force::never() },
-            key_hash: None,
-        }),
+        Step::Enroll { name, force } => Change::EnrollAgent(enrollment(name, force)),
+        Step::EnrollMany { names, force, behind } => {
+            let asked_at = Some(LogIndex::new(log.control.index().get().saturating_sub(behind)));
+            let registered_from = Some(Label::truncated("10.0.0.5"));
+            let one =
+                |name| EnrollAgent { asked_at, registered_from: registered_from.clone(), ..enrollment(name, force) };
+            Change::EnrollAgents(EnrollAgents { enrollments: names.into_iter().map(one).collect() })
+        }
         Step::Remove(pick) => Change::RemoveAgents(RemoveAgents {
             agents: AgentSet::Only(vec![id(&log.control, pick)]),
             statuses: None,
@@ -183,6 +186,19 @@ fn take(log: &mut Log, step: &Step) {
         Step::Revoke => Change::RevokeTokens(author(log).user),
     };
     log.apply(change);
+}
+
+fn enrollment(name: u8, force: bool) -> EnrollAgent {
+    EnrollAgent {
+        name: format!("agent-{name}").parse().expect("a valid agent name"),
+        key: "00".repeat(32).parse().expect("a valid key"),
+        address: RegisteredAddress::any(),
+        groups: Vec::new(),
+        registered_from: None,
+        force: if force { Force::enrollment_default() } else { Force::never() },
+        key_hash: None,
+        asked_at: None,
+    }
 }
 
 fn open(log: &Log, agent: u8, node: u64, spoke: bool, resume: Option<Epoch>) -> Change {

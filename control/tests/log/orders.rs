@@ -71,6 +71,7 @@ fn start() -> Log {
         registered_from: None,
         force: Force::never(),
         key_hash: None,
+        asked_at: None,
     }));
     log
 }

@@ -98,6 +98,7 @@ impl World {
             registered_from: None,
             force: Force::never(),
             key_hash: None,
+            asked_at: None,
         }));
         let Outcome::Enrolled(enrolled) = enrolled else { panic!("{enrolled:?}") };
         Self {

@@ -49,6 +49,7 @@ mod tests {
                 registered_from: None,
                 force: Force::never(),
                 key_hash: None,
+                asked_at: None,
             });
             let (stamp, change_id) = (Stamp::from_millis(index), ChangeId::new([index as u8; 16]));
             control.apply(&Entry { index: LogIndex::new(index), stamp, change_id, fingerprint: 0, change });

@@ -87,6 +87,7 @@ impl Registrar {
             registered_from: Some(Label::truncated(&wire_address(peer))),
             force: self.config.enrollment.force.clone(),
             key_hash: request.key_hash.as_deref().map(Label::truncated),
+            asked_at: Some(self.replica.view().index),
         });
         let id = ChangeId::new(rand::random());
         let deadline = Instant::now() + self.config.enrollment.commit_within;

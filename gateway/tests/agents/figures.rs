@@ -46,6 +46,7 @@ async fn register(site: &Site, count: usize) -> Vec<ClientKeyLine> {
                 registered_from: None,
                 force: Force::never(),
                 key_hash: None,
+                asked_at: None,
             });
             match replica.propose(change).await.unwrap().outcome {
                 muster_control::Outcome::Enrolled(enrolled) => {

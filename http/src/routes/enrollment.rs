@@ -122,6 +122,7 @@ pub(super) async fn create(
         registered_from: None,
         force: body.force.map_or_else(Force::never, Force::from),
         key_hash: None,
+        asked_at: None,
     };
     let Proposed { index, outcome } = app.propose(&writer, Change::EnrollAgent(enroll)).await?;
     let Outcome::Enrolled(enrolled) = outcome else { return Err(unexpected(outcome, index)) };

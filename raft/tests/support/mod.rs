@@ -253,6 +253,7 @@ pub(crate) fn enroll(number: usize) -> Change {
         registered_from: Some("x".repeat(1000).parse().expect("a label")),
         force: Force::never(),
         key_hash: None,
+        asked_at: None,
     })
 }
 

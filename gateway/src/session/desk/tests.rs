@@ -112,6 +112,7 @@ impl Story {
             registered_from: None,
             force: Force::never(),
             key_hash: None,
+            asked_at: None,
         };
         match self.apply(Change::EnrollAgent(enroll)) {
             Outcome::Enrolled(enrolled) => enrolled.agent,
