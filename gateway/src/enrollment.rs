@@ -1,8 +1,13 @@
-//! Enrollment: one request line inside TLS, one change in the log, one answer, close.
+//! Enrollment: one request line inside TLS, a place in the next change, one answer, close.
 
+mod batches;
 mod exchange;
+mod log;
 mod peers;
 mod registrar;
+#[cfg(test)]
+mod tests;
+mod undo;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

@@ -1,31 +1,31 @@
 //! From a request line to a registered agent.
 
 use std::net::IpAddr;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use muster_control::{
-    AgentId, AgentName, AgentSet, Change, ChangeId, ClientKey, EnrollAgent, Enrolled, GroupName, Label, Millis,
-    Outcome, Refusal, RegisteredAddress, RemoveAgents, Status,
+    AgentId, ClientKey, EnrollAgent, Enrolled, EnrollmentAnswer, GroupName, Label, LogIndex, Refusal, RegisteredAddress,
 };
-use muster_raft::{NotApplied, ProposeError, Replica};
-use tokio::time::{Instant, sleep};
+use muster_raft::Replica;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
+use super::batches::{self, Unanswered, Waiting};
+use super::log::Log;
+use super::undo::Undo;
 use crate::codec::enrollment::{Answer, EnrollmentRequest, Rejection, Rules};
 use crate::codec::{ClientKeyLine, wire_address};
 use crate::config::GatewayConfig;
 
-/// For so long a registration nobody learned of is tried to be undone; the cluster remembers change ids for two minutes.
-const UNDO_FOR: Duration = Duration::from_secs(40);
-
-/// Pause between attempts to undo.
-const UNDO_PAUSE: Duration = Duration::from_millis(200);
-
 /// Registers agents.
-pub(crate) struct Registrar {
+pub(crate) struct Registrar<L = Replica> {
     config: GatewayConfig,
-    replica: Replica,
-    tasks: TaskTracker,
+    log: L,
+    waiting: mpsc::Sender<Waiting>,
+    undo: Undo<L>,
+    /// The highest index an answer came from; what this node has applied may be behind it.
+    answered_at: AtomicU64,
 }
 
 /// What became of a request.
@@ -52,14 +52,20 @@ impl Verdict {
     }
 }
 
-impl Registrar {
-    /// Registers through `replica`; what has to be undone runs among `tasks`.
-    pub(crate) fn new(config: GatewayConfig, replica: Replica, tasks: TaskTracker) -> Self {
-        Self { config, replica, tasks }
+impl<L: Log> Registrar<L> {
+    /// Registers through `log`; what has to be undone runs among `tasks`.
+    pub(crate) fn new(config: GatewayConfig, log: L, tasks: TaskTracker) -> Self {
+        // Each connection has one request: with room for all of them none waits to be taken.
+        let (waiting, receiver) = mpsc::channel(config.enrollment.max_in_flight.clamp(1, Semaphore::MAX_PERMITS));
+        let undo = Undo::new(log.clone(), tasks);
+        // Not among the tasks: it ends when this registrar does, whose requests are.
+        tokio::spawn(batches::run(log.clone(), undo.clone(), config.enrollment.commit_within, receiver));
+        Self { config, log, waiting, undo, answered_at: AtomicU64::default() }
     }
 
     /// Registers the agent that a request line asks for, or tells why not, within about a second.
     pub(crate) async fn register(&self, line: &[u8], peer: IpAddr) -> Verdict {
+        let asked_at = self.known_index();
         let rules = Rules {
             password: self.config.enrollment.password.as_deref(),
             manager_version: self.config.manager_version,
@@ -68,18 +74,34 @@ impl Registrar {
             allow_higher_versions: self.config.allow_higher_versions,
         };
         match EnrollmentRequest::parse(line, peer, &rules) {
-            Ok(request) => self.commit(request, peer).await,
+            Ok(request) => self.commit(request, peer, line.len(), asked_at).await,
             Err(rejection) => Verdict::Rejected(rejection),
         }
     }
 
-    async fn commit(&self, request: EnrollmentRequest, peer: IpAddr) -> Verdict {
+    /// Removes an agent that never learned its key.
+    pub(crate) fn undo(&self, agent: AgentId) {
+        self.undo.enrolled(agent);
+    }
+
+    /// Requests that wait for the batch before theirs.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.max_capacity() - self.waiting.capacity()
+    }
+
+    /// What is applied for certain, as far as this node knows.
+    fn known_index(&self) -> LogIndex {
+        self.log.view().index.max(LogIndex::new(self.answered_at.load(Ordering::Relaxed)))
+    }
+
+    async fn commit(&self, request: EnrollmentRequest, peer: IpAddr, bytes: usize, asked_at: LogIndex) -> Verdict {
         let internal = |request: &EnrollmentRequest| Rejection::Internal(request.name.as_str().to_owned());
         let Ok(address) = request.address.to_string().parse::<RegisteredAddress>() else {
             return Verdict::Rejected(internal(&request));
         };
         let key = new_key();
-        let change = Change::EnrollAgent(EnrollAgent {
+        let enroll = EnrollAgent {
             name: request.name.clone(),
             key: key.clone(),
             address,
@@ -87,29 +109,21 @@ impl Registrar {
             registered_from: Some(Label::truncated(&wire_address(peer))),
             force: self.config.enrollment.force.clone(),
             key_hash: request.key_hash.as_deref().map(Label::truncated),
-            asked_at: Some(self.replica.view().index),
-        });
-        let id = ChangeId::new(rand::random());
+            asked_at: Some(asked_at),
+        };
         let deadline = Instant::now() + self.config.enrollment.commit_within;
-        match self.replica.propose_as(id, change, deadline).await.map(|proposed| proposed.outcome) {
-            Ok(Outcome::Enrolled(Enrolled { agent, .. })) => {
+        let (answer, answered) = oneshot::channel();
+        _ = self.waiting.send(Waiting { enroll, bytes, deadline, answer }).await;
+        // Without an answer the runtime ends, and the agent hears nothing either way.
+        match answered.await.unwrap_or(Err(Unanswered::NoLeader)) {
+            Ok((index, EnrollmentAnswer::Enrolled(Enrolled { agent, .. }))) => {
+                self.answered_at.fetch_max(index.get(), Ordering::Relaxed);
                 let (name, address) = (request.name, request.address);
                 Verdict::Enrolled { agent, identity: ClientKeyLine { id: agent.to_string(), name, address, key } }
             }
-            Ok(Outcome::Refused(refusal)) => Verdict::Rejected(self.rejection(refusal, &request)),
-            Ok(outcome) => {
-                tracing::error!(?outcome, "an enrollment has an outcome of another kind");
-                Verdict::Rejected(internal(&request))
-            }
-            Err(ProposeError::NotApplied(NotApplied::NoLeader | NotApplied::Stopping)) => {
-                Verdict::Rejected(Rejection::NoLeader)
-            }
-            Err(ProposeError::NotApplied(_)) => Verdict::Rejected(internal(&request)),
-            Err(ProposeError::OutcomeUnknown) => {
-                self.undo_unknown(id, request.name, key);
-                Verdict::Rejected(Rejection::NoLeader)
-            }
-            Err(ProposeError::Stopped) => Verdict::Rejected(Rejection::NoLeader),
+            Ok((_, EnrollmentAnswer::Refused(refusal))) => Verdict::Rejected(self.rejection(refusal, &request)),
+            Err(Unanswered::NoLeader) => Verdict::Rejected(Rejection::NoLeader),
+            Err(Unanswered::Internal) => Verdict::Rejected(internal(&request)),
         }
     }
 
@@ -127,65 +141,11 @@ impl Registrar {
 
     /// The first group that does not exist here; which one it is only serves the agent's log.
     fn unknown_group(&self, request: &EnrollmentRequest) -> String {
-        let control = self.replica.view().control;
+        let control = self.log.view().control;
         let groups = request.groups.as_deref().unwrap_or_default();
         let unknown = groups.iter().find(|group| control.group(group).is_none()).or(groups.first());
         unknown.map(GroupName::to_string).unwrap_or_default()
     }
-
-    /// Removes an agent that never learned its key.
-    pub(crate) fn undo(&self, agent: AgentId) {
-        self.tasks.spawn(undo(self.replica.clone(), agent));
-    }
-
-    /// Makes sure that an agent that was told "no" is not registered, now or later.
-    ///
-    /// The proposal may still be on its way. Proposed again it could register the agent anew, in place of what the agent
-    /// registered meanwhile by asking again. So its id is used up by a change that does nothing: either that comes
-    /// first, and the proposal will be refused; or the proposal was first, and its agent is known by its key.
-    fn undo_unknown(&self, id: ChangeId, name: AgentName, key: ClientKey) {
-        let replica = self.replica.clone();
-        self.tasks.spawn(async move {
-            let nobody = AgentSet::Only(Vec::new());
-            let nothing = RemoveAgents { agents: nobody, statuses: None, older_than: Millis::new(0) };
-            let outcome = insist(&replica, id, Change::RemoveAgents(nothing)).await;
-            if outcome != Some(Outcome::Refused(Refusal::ChangeIdReused)) {
-                return;
-            }
-            let Ok(view) = replica.read().await else {
-                tracing::warn!(%name, "an agent that did not learn its key stays registered");
-                return;
-            };
-            if let Some(agent) = view.control.agents().named(&name).filter(|agent| agent.key == key) {
-                undo(replica, agent.id).await;
-            }
-        });
-    }
-}
-
-/// Removes an agent unless it has connected: then it knows its key after all.
-async fn undo(replica: Replica, agent: AgentId) {
-    let change = Change::RemoveAgents(RemoveAgents {
-        agents: AgentSet::Only(vec![agent]),
-        statuses: Some(vec![Status::NeverConnected]),
-        older_than: Millis::new(0),
-    });
-    if insist(&replica, ChangeId::new(rand::random()), change).await.is_none() {
-        tracing::warn!(agent_id = %agent, "an agent that did not learn its key stays registered");
-    }
-}
-
-/// Proposes until there is an outcome, for a while.
-async fn insist(replica: &Replica, id: ChangeId, change: Change) -> Option<Outcome> {
-    let end = Instant::now() + UNDO_FOR;
-    while Instant::now() < end {
-        match replica.propose_as(id, change.clone(), end).await {
-            Ok(proposed) => return Some(proposed.outcome),
-            Err(ProposeError::Stopped | ProposeError::NotApplied(NotApplied::Stopping)) => return None,
-            Err(_) => sleep(UNDO_PAUSE).await,
-        }
-    }
-    None
 }
 
 /// 32 bytes of the system's randomness in hex: every agent takes such a key.
