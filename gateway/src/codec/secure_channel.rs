@@ -166,7 +166,7 @@ struct Scratch {
 
 thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch {
-        deflater: Deflater::new(),
+        deflater: Deflater::default(),
         inflater: Inflater::new(),
         plain: Vec::new(),
         inner: Vec::new(),
@@ -207,7 +207,7 @@ mod tests {
     #[test]
     fn a_bomb_inside_the_channel_is_refused() {
         let mut bomb = Vec::new();
-        Deflater::new().deflate(&vec![b'x'; 1_000_000], &mut bomb);
+        Deflater::default().deflate(&vec![b'x'; 1_000_000], &mut bomb);
         let envelope = channel().encrypt_stream(0, "", Method::Aes, &bomb);
         assert_eq!(open(&channel(), &envelope), Err(CodecError::TooLarge));
     }
