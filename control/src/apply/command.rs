@@ -44,6 +44,7 @@ impl Control {
             send_before: turn.now.plus(issue.send_within),
             revision: turn.index,
         };
+        turn.events.reserve_exact(targets.len()); // memory that is touched for the first time is most of the cost here
         let mut delivery = |agent: &AgentId| {
             let shares = self.enqueue(*agent, id, issue.kind, turn);
             (*agent, Delivery::queued(turn.now, turn.index, shares))

@@ -43,6 +43,7 @@ impl Control {
             return Some(last.command);
         }
         let sending = Sending::Waiting(turn.now);
+        lane.items.reserve_exact(1); // few lanes ever hold more, and a vector begins with room for four
         lane.items.push(LaneItem { command, kind, sharers: Vec::new(), sending, first_refused_at: None });
         if lane.items.len() == 1 {
             self.offer(agent, turn);
