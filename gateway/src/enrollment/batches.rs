@@ -1,14 +1,14 @@
 //! Enrollments that arrive together enter the log as one change.
 //!
-//! While a batch is on its way the next one collects: batches grow with the load, and a request that comes alone does
-//! not wait.
+//! While a batch is on its way, and for a moment after it left, the next one collects: batches grow with the load, and
+//! a request that comes alone does not wait.
 
 use std::time::Duration;
 
 use muster_control::{Change, ChangeId, EnrollAgent, EnrollAgents, EnrollmentAnswer, LogIndex, Outcome};
 use muster_raft::{NotApplied, ProposeError, Proposed};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use super::log::Log;
 use super::undo::Undo;
@@ -19,6 +19,10 @@ const BATCH_LIMIT: usize = 256;
 /// Most bytes of their requests, unless one alone has more. With what a change adds to each request, all of a full batch
 /// stays below the least to which changes may be limited (`raft.change_size`, 64 KiB).
 const BATCH_BYTES: usize = 16 << 10;
+
+/// From the departure of one batch to that of the next one, at least. A commit can be so quick that hardly two requests
+/// meet while it lasts, and each entry costs all nodes.
+const SPACING: Duration = Duration::from_millis(20);
 
 /// An enrollment on its way to the log.
 pub(crate) struct Waiting {
@@ -48,7 +52,7 @@ pub(crate) enum Unanswered {
 /// is told "no" before the batch is given up, so none is registered after that but by a proposal that is late; that
 /// case is [`Undo::unknown`]'s.
 pub(crate) async fn run<L: Log>(log: L, undo: Undo<L>, within: Duration, mut waiting: mpsc::Receiver<Waiting>) {
-    let mut left_over = None;
+    let (mut left_over, mut leaves_at) = (None, Instant::now());
     loop {
         let first = match left_over.take() {
             Some(first) => first,
@@ -57,6 +61,7 @@ pub(crate) async fn run<L: Log>(log: L, undo: Undo<L>, within: Duration, mut wai
                 None => return,
             },
         };
+        sleep_until(leaves_at).await;
         let mut bytes = first.bytes;
         let mut batch = vec![first];
         while batch.len() < BATCH_LIMIT
@@ -74,6 +79,7 @@ pub(crate) async fn run<L: Log>(log: L, undo: Undo<L>, within: Duration, mut wai
         let (batch, late): (Vec<_>, Vec<_>) = batch.into_iter().partition(|waiting| waiting.deadline >= in_time);
         late.into_iter().for_each(|waiting| tell(waiting.answer, Err(Unanswered::NoLeader)));
         if let Some(deadline) = batch.iter().map(|waiting| waiting.deadline).min() {
+            leaves_at = Instant::now() + SPACING;
             settle(&log, &undo, batch, deadline).await;
         }
     }

@@ -258,3 +258,23 @@ async fn requests_that_come_together_leave_together_and_are_answered_alone() {
     assert_eq!((&verdicts[2], &verdicts[4]), (&taken("first"), &taken("web-01")));
     assert_eq!([numbers[0], numbers[1], numbers[3]], ["OSSEC K:'001 ", "OSSEC K:'002 ", "OSSEC K:'003 "]);
 }
+
+#[tokio::test]
+async fn requests_that_follow_a_batch_closely_leave_together() {
+    let site = Site::new();
+    site.enrolled("first").await;
+    let mut requests = Vec::new();
+    for name in ["web-01", "web-02", "web-03"] {
+        let registrar = site.registrar.clone();
+        let line = format!("OSSEC A:'{name}'\n");
+        requests.push(tokio::spawn(async move { registrar.register(line.as_bytes(), PEER).await }));
+        // Long enough for a batch to leave, if it did not wait for others.
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+    }
+    for request in requests {
+        assert!(matches!(request.await.unwrap(), Verdict::Enrolled { .. }));
+    }
+    assert_eq!(site.log.inner().batches, [1, 3]);
+}
