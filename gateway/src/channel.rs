@@ -2,12 +2,12 @@
 
 mod caller;
 mod connection;
+mod conversation;
 mod ending;
 mod freshness;
 mod heard;
 mod identify;
 mod line;
-mod messages;
 mod outbox;
 
 use std::net::SocketAddr;

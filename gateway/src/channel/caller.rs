@@ -9,7 +9,7 @@ use super::Channel;
 use super::ending::Ending;
 use super::identify::identify;
 use crate::codec::envelope::Sealed;
-use crate::codec::{Method, SecureChannel};
+use crate::codec::{Method, Numbering, SecureChannel};
 
 /// Who speaks here, and with which key. One connection is one agent's.
 pub(crate) struct Caller {
@@ -28,7 +28,7 @@ impl Caller {
     ///
     /// # Errors
     /// Nobody, nobody who may come from `peer`, or nobody can tell.
-    pub(super) async fn find(channel: &Channel, sealed: &Sealed<'_>, peer: IpAddr) -> Result<Box<Self>, Ending> {
+    pub(super) async fn find(channel: &Channel, sealed: &Sealed<'_>, peer: IpAddr) -> Result<Self, Ending> {
         match identify(&channel.replica.view().control, sealed.id, peer) {
             // It may have been enrolled on another node a moment ago.
             Err(Ending::UnknownAgent) => {
@@ -45,14 +45,20 @@ impl Caller {
         self.id.as_deref() == sealed.id
     }
 
-    fn new(agent: &Agent, sealed: &Sealed<'_>) -> Box<Self> {
+    /// A frame for the agent, in the cipher that it speaks.
+    pub(super) fn seal_frame(&self, numbering: Numbering, payload: &[u8]) -> Vec<u8> {
+        let frame = self.keys.seal_frame(self.method, numbering, payload);
+        frame.expect("what this node sends is far below the limit of a message")
+    }
+
+    fn new(agent: &Agent, sealed: &Sealed<'_>) -> Self {
         let id = agent.id.to_string();
-        Box::new(Self {
+        Self {
             agent: agent.id,
             keys: SecureChannel::for_key(&id, agent.name.as_str(), agent.key.as_str()),
             id: sealed.id.map(str::to_owned),
             method: sealed.method,
             keepalive: None,
-        })
+        }
     }
 }

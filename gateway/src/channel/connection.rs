@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use muster_control::AgentId;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
@@ -14,40 +13,32 @@ use tokio_util::sync::CancellationToken;
 
 use super::Channel;
 use super::caller::Caller;
+use super::conversation::{Conversation, Reaction};
 use super::ending::Ending;
+use super::line::LineSink;
 use super::outbox::Outbox;
 use crate::codec::envelope::{Envelope, PONG, Sealed};
 use crate::codec::{FromAgent, frame};
-use crate::session::{Heard, Input, LineId, Outgoing, Pulse, Sink, Ticket};
+use crate::session::{Input, Outgoing, Ticket};
 
 /// Room for one read; larger frames bring their own.
 const READ_BYTES: usize = 4_096;
 
 /// A connection and what is known of the agent at its other end.
 pub(crate) struct Connection {
-    pub(super) channel: Arc<Channel>,
+    channel: Arc<Channel>,
     stream: TcpStream,
-    pub(super) peer: SocketAddr,
+    peer: SocketAddr,
     began: Instant,
     inbox: BytesMut,
     outbox: Outbox,
-    pub(super) caller: Option<Box<Caller>>,
-    pub(super) line: Option<OpenLine>,
-    pub(super) held: Vec<Heard>,
-    pub(super) hang_up: CancellationToken,
+    /// With the agent, once a message showed who it is.
+    conversation: Option<Box<Conversation>>,
+    /// What the desk hands over, from the first valid startup on.
+    orders: Option<mpsc::Receiver<Outgoing>>,
+    hang_up: CancellationToken,
     /// Held until a valid startup came.
-    pub(super) stranger: Option<OwnedSemaphorePermit>,
-}
-
-/// What exists from the first valid startup on.
-pub(super) struct OpenLine {
-    pub(super) id: LineId,
-    pub(super) agent: AgentId,
-    pub(super) pulse: Arc<Pulse>,
-    pub(super) sink: Arc<dyn Sink>,
-    pub(super) orders: mpsc::Receiver<Outgoing>,
-    /// Whether the desk knows that the agent spoke after the ack.
-    pub(super) spoke: bool,
+    stranger: Option<OwnedSemaphorePermit>,
 }
 
 impl Connection {
@@ -66,9 +57,8 @@ impl Connection {
             began: Instant::now(),
             inbox: BytesMut::new(),
             outbox: Outbox::default(),
-            caller: None,
-            line: None,
-            held: Vec::new(),
+            conversation: None,
+            orders: None,
             stranger: Some(stranger),
         }
     }
@@ -76,15 +66,18 @@ impl Connection {
     /// Serves it to its end.
     pub(crate) async fn run(mut self) -> Ending {
         let Err(ending) = self.converse().await;
-        let Some(mut line) = self.line.take() else { return ending };
-        line.orders.close();
+        let (Some(conversation), Some(mut orders)) = (self.conversation.take(), self.orders.take()) else {
+            return ending;
+        };
+        orders.close();
         let mut unwritten: Vec<Ticket> = self.outbox.unwritten().collect();
-        while let Ok(order) = line.orders.try_recv() {
+        while let Ok(order) = orders.try_recv() {
             unwritten.extend(order.ticket);
         }
         drop(self.stream); // before the desk is told, which may take a moment when it is busy
-        let (agent, line) = (line.agent, line.id);
-        self.channel.desk.tell(Input::Disconnected { agent, line, unwritten }).await;
+        if let Some(line) = conversation.line() {
+            self.channel.desk.tell(Input::Disconnected { agent: conversation.agent(), line, unwritten }).await;
+        }
         ending
     }
 
@@ -107,14 +100,14 @@ impl Connection {
             tokio::select! {
                 biased;
                 () = self.hang_up.cancelled() => return Err(self.hung_up()),
-                order = next_order(&mut self.line) => self.push(&order.payload, order.ticket),
+                order = next_order(&mut self.orders) => self.push(&order.payload, order.ticket),
                 ready = self.stream.ready(interest) => {
                     if ready?.is_readable() {
                         self.read()?;
                     }
                 }
                 () = sleep_until(deadline.unwrap_or(self.began)), if deadline.is_some() => {
-                    return Err(if self.line.is_some() { Ending::Stalled } else { Ending::NoStartup });
+                    return Err(if self.orders.is_some() { Ending::Stalled } else { Ending::NoStartup });
                 }
             }
         }
@@ -123,7 +116,7 @@ impl Connection {
     /// By when something has to happen.
     fn deadline(&self) -> Option<Instant> {
         let config = &self.channel.config.channel;
-        let startup = self.line.is_none().then(|| self.began + config.startup_within);
+        let startup = self.orders.is_none().then(|| self.began + config.startup_within);
         let write = self.outbox.stalled_since().map(|since| since + config.write_within);
         startup.into_iter().chain(write).min()
     }
@@ -144,7 +137,7 @@ impl Connection {
     }
 
     /// Writes what the socket takes.
-    pub(super) fn flush(&mut self) -> Result<(), Ending> {
+    fn flush(&mut self) -> Result<(), Ending> {
         let started = self.outbox.flush(&self.stream)?;
         self.channel.metrics.written.inc_by(started as u64);
         if self.outbox.len() > self.channel.config.channel.write_backlog { Err(Ending::Stalled) } else { Ok(()) }
@@ -159,37 +152,61 @@ impl Connection {
                 Ok(())
             }
             Envelope::Sealed(sealed) => {
-                let mut caller = self.recognise(&sealed).await?;
-                let opened = caller.keys.open(&sealed)?;
-                caller.method = opened.method;
-                self.caller = Some(caller);
-                self.message(FromAgent::decode(&opened.payload)).await
+                self.recognise(&sealed).await?;
+                let Some(conversation) = &mut self.conversation else { return Ok(()) };
+                let opened = conversation.caller.keys.open(&sealed)?;
+                conversation.caller.method = opened.method;
+                let connect = || {
+                    let (sink, orders) = LineSink::new(self.hang_up.clone());
+                    self.orders = Some(orders);
+                    self.stranger = None;
+                    Arc::new(sink) as _
+                };
+                let message = FromAgent::decode(&opened.payload);
+                let reaction = conversation.take(&self.channel, message, self.peer, connect);
+                self.react(reaction).await
             }
         }
     }
 
-    /// The agent that a message claims to be from; that it has the key is seen when the message opens.
-    async fn recognise(&mut self, sealed: &Sealed<'_>) -> Result<Box<Caller>, Ending> {
-        match self.caller.take() {
-            Some(known) if known.is_named(sealed) => Ok(known),
+    /// Sees to it that the conversation is with the agent that a message claims to be from; that it has the key is seen
+    /// when the message opens.
+    async fn recognise(&mut self, sealed: &Sealed<'_>) -> Result<(), Ending> {
+        match &self.conversation {
+            Some(known) if known.caller.is_named(sealed) => Ok(()),
             Some(_) => Err(Ending::OtherAgent),
-            None => Caller::find(&self.channel, sealed, self.peer.ip()).await,
+            None => {
+                let caller = Caller::find(&self.channel, sealed, self.peer.ip()).await?;
+                self.conversation = Some(Box::new(Conversation::with(caller)));
+                Ok(())
+            }
         }
     }
 
+    /// Answers at once, whatever the cluster is doing, and only then tells of it.
+    async fn react(&mut self, reaction: Reaction) -> Result<(), Ending> {
+        if let Some(answer) = reaction.answer {
+            self.push(&answer, None);
+            self.flush()?;
+        }
+        for input in reaction.inputs {
+            self.channel.desk.tell(input).await;
+        }
+        reaction.ending.map_or(Ok(()), Err)
+    }
+
     /// Seals a payload for the agent and puts its frame in line.
-    pub(super) fn push(&mut self, payload: &[u8], ticket: Option<Ticket>) {
-        let Some(caller) = &self.caller else { return };
-        let numbering = self.channel.counter.next();
-        let frame = caller.keys.seal_frame(caller.method, numbering, payload);
-        self.outbox.push(&frame.expect("what this node sends is far below the limit of a message"), ticket);
+    fn push(&mut self, payload: &[u8], ticket: Option<Ticket>) {
+        let Some(conversation) = &self.conversation else { return };
+        let frame = conversation.caller.seal_frame(self.channel.counter.next(), payload);
+        self.outbox.push(&frame, ticket);
     }
 }
 
-/// The next message from the desk; never, before there is a line.
-async fn next_order(line: &mut Option<OpenLine>) -> Outgoing {
-    match line {
-        Some(line) => match line.orders.recv().await {
+/// The next message from the desk; never, before the first valid startup.
+async fn next_order(orders: &mut Option<mpsc::Receiver<Outgoing>>) -> Outgoing {
+    match orders {
+        Some(orders) => match orders.recv().await {
             Some(order) => order,
             None => std::future::pending().await,
         },
