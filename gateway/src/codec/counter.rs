@@ -1,6 +1,7 @@
 //! Message counters of a sender (3.7).
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// Last `LOCAL` before it starts at 1 again and `GLOBAL` takes the carry.
 const LOCAL_WRAP: u64 = 9_997;
@@ -23,30 +24,47 @@ pub struct Numbering {
 
 /// Counter of one sending process: grows with each message and never repeats a pair.
 ///
-/// A manager seeds it with Unix seconds at its start, so that it grows over restarts and from node to node without
-/// being stored; that needs less than 9997 messages a second on average. Receivers do not check by default.
+/// A manager's counter follows the clock, with Unix seconds as `GLOBAL`, so that it grows over restarts and from node to
+/// node without being stored; that needs clocks that agree, and less than 9997 messages a second on average. Receivers do
+/// not check by default.
 #[derive(Debug)]
 pub struct SenderCounter {
-    first_global: u64,
-    sent: AtomicU64,
+    /// Messages from 0:1 to the next one.
+    position: AtomicU64,
 }
 
 impl SenderCounter {
     /// A counter whose first message is `first_global`:1.
     pub fn starting_at(first_global: u64) -> Self {
-        Self { first_global: first_global.min(MAX_GLOBAL), sent: AtomicU64::new(0) }
+        Self { position: AtomicU64::new(first_global.min(MAX_GLOBAL) * LOCAL_WRAP) }
+    }
+
+    /// A counter that begins at a time since the Unix epoch.
+    pub fn at_time(now: Duration) -> Self {
+        Self { position: AtomicU64::new(position(now)) }
+    }
+
+    /// Skips to a time since the Unix epoch, unless it is past that already.
+    pub fn catch_up(&self, now: Duration) {
+        self.position.fetch_max(position(now), Ordering::Relaxed);
     }
 
     /// Numbers for the next message.
     pub fn next(&self) -> Numbering {
         // Relaxed: uniqueness is all that is asked, and the one atomic gives it.
-        let sent = self.sent.fetch_add(1, Ordering::Relaxed);
+        let position = self.position.fetch_add(1, Ordering::Relaxed);
         Numbering {
-            global: (self.first_global + sent / LOCAL_WRAP).min(MAX_GLOBAL),
-            local: (sent % LOCAL_WRAP + 1) as u16,
+            global: (position / LOCAL_WRAP).min(MAX_GLOBAL),
+            local: (position % LOCAL_WRAP + 1) as u16,
             noise: rand::random(),
         }
     }
+}
+
+/// A second is one `GLOBAL`, so a `LOCAL` is about a tenth of a millisecond.
+fn position(now: Duration) -> u64 {
+    let (seconds, nanos) = (now.as_secs().min(MAX_GLOBAL), u64::from(now.subsec_nanos()));
+    seconds * LOCAL_WRAP + nanos * LOCAL_WRAP / 1_000_000_000
 }
 
 #[cfg(test)]
@@ -61,6 +79,20 @@ mod tests {
         assert_eq!(all[9_996], (1_700_000_000, 9_997));
         assert_eq!(all[9_997], (1_700_000_001, 1));
         assert!(all.is_sorted_by(|a, b| a < b), "each pair is greater than the one before");
+    }
+
+    #[test]
+    fn a_sender_that_started_earlier_catches_up_with_one_that_started_later() {
+        let at = |millis: u64| Duration::from_millis(1_700_000_000_000 + millis);
+        let (earlier, later) = (SenderCounter::at_time(at(0)), SenderCounter::at_time(at(90_000)));
+        let before = (0..50).map(|_| later.next()).last().unwrap();
+        assert!(earlier.next() < before);
+        earlier.catch_up(at(90_006));
+        let next = earlier.next();
+        assert!((next.global, next.local) > (before.global, before.local), "{before:?}, {next:?}");
+        assert_eq!(next.global, 1_700_000_090);
+        earlier.catch_up(at(0));
+        assert!(earlier.next() > next, "it never goes back");
     }
 
     #[test]
