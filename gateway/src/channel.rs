@@ -1,4 +1,4 @@
-//! The secure channel on TCP: from the socket to what an agent said, and back.
+//! The secure channel on TCP and UDP: from the socket to what an agent said, and back.
 
 mod caller;
 mod connection;
@@ -9,10 +9,11 @@ mod heard;
 mod identify;
 mod line;
 mod outbox;
+mod udp;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use muster_raft::Replica;
 use tokio::net::TcpStream;
@@ -23,6 +24,7 @@ use tokio_util::task::TaskTracker;
 use self::connection::Connection;
 use self::ending::Ending;
 use self::freshness::Freshness;
+pub(crate) use self::udp::bind as bind_datagrams;
 use crate::codec::SenderCounter;
 use crate::config::GatewayConfig;
 use crate::listener::Listener;
@@ -46,12 +48,10 @@ pub(crate) struct Channel {
 impl Channel {
     /// A channel without connections.
     pub(crate) fn new(config: GatewayConfig, replica: Replica, desk: DeskHandle, metrics: Metrics) -> Arc<Self> {
-        // Seeded with the time, the counters grow over restarts and from node to node without being stored.
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         Arc::new(Self {
             freshness: Freshness::new(replica.clone()),
             strangers: Arc::new(Semaphore::new(config.channel.max_strangers.min(Semaphore::MAX_PERMITS))),
-            counter: SenderCounter::starting_at(now),
+            counter: SenderCounter::at_time(since_epoch()),
             tasks: TaskTracker::new(),
             hang_up: CancellationToken::new(),
             config,
@@ -89,4 +89,9 @@ impl Channel {
             drop(permit);
         });
     }
+}
+
+/// The time of this node.
+fn since_epoch() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

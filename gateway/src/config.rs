@@ -52,6 +52,10 @@ pub struct EnrollmentConfig {
 pub struct ChannelConfig {
     /// Where to listen; port 1514 for agents as they are shipped.
     pub listen: SocketAddr,
+    /// Whether agents are served over TCP. Default yes.
+    pub tcp: bool,
+    /// Whether agents are served over UDP. Default yes.
+    pub udp: bool,
     /// Connections at once, each an open file; further ones are closed. Default 200,000.
     pub max_connections: usize,
     /// Connections at once that have not shown a valid startup yet. Default 16,384.
@@ -62,6 +66,13 @@ pub struct ChannelConfig {
     pub write_within: Duration,
     /// Bytes that may wait for a connection that does not read; then it is closed. Default 128 KiB.
     pub write_backlog: usize,
+    /// Bytes of datagrams that were read and wait to be handled; further ones are dropped. Default 16 MiB.
+    pub udp_backlog: usize,
+    /// Bytes of datagrams that the kernel is asked to keep until they are read. Default 4 MiB.
+    pub udp_receive_buffer: usize,
+    /// Whether a datagram is dropped that came before, by its counters. Default yes, unlike the reference: anybody who saw
+    /// a datagram can send it again.
+    pub verify_msg_id: bool,
     /// How long an id that this node does not know may wait for a linearizable read. Default 3 s.
     pub identify_within: Duration,
 }
@@ -99,11 +110,16 @@ impl GatewayConfig {
             },
             channel: ChannelConfig {
                 listen: channel,
+                tcp: true,
+                udp: true,
                 max_connections: 200_000,
                 max_strangers: 16_384,
                 startup_within: Duration::from_secs(10),
                 write_within: Duration::from_secs(10),
                 write_backlog: 128 * 1024,
+                udp_backlog: 16 << 20,
+                udp_receive_buffer: 4 << 20,
+                verify_msg_id: true,
                 identify_within: Duration::from_secs(3),
             },
             sessions: SessionConfig {

@@ -8,17 +8,21 @@ use std::time::Duration;
 use muster_control::AgentId;
 use muster_raft::Replica;
 use prometheus_client::registry::Registry;
+use tokio::net::UdpSocket;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 
-use crate::channel::Channel;
-use crate::config::GatewayConfig;
+use crate::channel::{Channel, bind_datagrams};
+use crate::config::{ChannelConfig, GatewayConfig};
 use crate::enrollment::Enrollment;
 use crate::listener::Listener;
 use crate::metrics::Metrics;
 use crate::session::{Attached, DeskHandle, DeskTask, Sink};
+
+/// How often a port is looked for that is free on both protocols.
+const ANY_PORT_TRIES: usize = 16;
 
 /// Why a gateway did not start.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +47,7 @@ pub struct Gateway {
     channel: Arc<Channel>,
     desk: DeskHandle,
     desk_task: DeskTask,
-    listeners: [JoinHandle<()>; 2],
+    listeners: Vec<JoinHandle<()>>,
     stop_listening: CancellationToken,
     enrollment_address: SocketAddr,
     channel_address: SocketAddr,
@@ -63,17 +67,21 @@ impl Gateway {
     ) -> Result<Self, StartError> {
         let (enrollment_listener, enrollment_address) =
             listen(config.enrollment.listen, config.enrollment.max_in_flight)?;
-        let (channel_listener, channel_address) = listen(config.channel.listen, config.channel.max_connections)?;
+        let ports = ChannelPorts::open(&config.channel)?;
+        let channel_address = ports.address;
         let metrics = Metrics::register(registry);
         let (desk, desk_task) = DeskTask::spawn(config.sessions.clone(), replica.clone(), metrics.clone());
         let channel = Channel::new(config.clone(), replica.clone(), desk.clone(), metrics.clone());
         tracing::info!(node = %config.node_name, %enrollment_address, %channel_address, "agents are served");
         let enrollment = Enrollment::new(config, replica, tls, metrics);
         let stop_listening = CancellationToken::new();
-        let listeners = [
-            tokio::spawn(enrollment.clone().listen(enrollment_listener, stop_listening.clone())),
-            tokio::spawn(channel.clone().listen(channel_listener, stop_listening.clone())),
-        ];
+        let mut listeners = vec![tokio::spawn(enrollment.clone().listen(enrollment_listener, stop_listening.clone()))];
+        if let Some(tcp) = ports.tcp {
+            listeners.push(tokio::spawn(channel.clone().listen(tcp, stop_listening.clone())));
+        }
+        if let Some(udp) = ports.udp {
+            listeners.push(tokio::spawn(channel.clone().listen_for_datagrams(udp, stop_listening.clone())));
+        }
         Ok(Self {
             enrollment,
             channel,
@@ -91,7 +99,7 @@ impl Gateway {
         self.enrollment_address
     }
 
-    /// Where the secure channel is served.
+    /// Where the secure channel is served, on TCP and UDP alike.
     pub fn channel_address(&self) -> SocketAddr {
         self.channel_address
     }
@@ -122,6 +130,38 @@ impl Gateway {
             tracing::warn!("enrollments were left behind when half of the grace period had passed");
         }
         self.desk_task.finish(deadline).await;
+    }
+}
+
+/// The ports of the secure channel, opened.
+struct ChannelPorts {
+    tcp: Option<Listener>,
+    udp: Option<UdpSocket>,
+    address: SocketAddr,
+}
+
+impl ChannelPorts {
+    /// Opens the same port on both protocols, as far as they are wanted.
+    fn open(config: &ChannelConfig) -> Result<Self, StartError> {
+        let attempt = || {
+            let mut address = config.listen;
+            let mut tcp = None;
+            if config.tcp {
+                let (listener, bound) = listen(address, config.max_connections)?;
+                (tcp, address) = (Some(listener), bound);
+            }
+            let mut udp = None;
+            if config.udp {
+                let failed = |source| StartError::Listen { address, source };
+                let socket = bind_datagrams(address, config.udp_receive_buffer).map_err(failed)?;
+                address = socket.local_addr().map_err(failed)?;
+                udp = Some(socket);
+            }
+            Ok(Self { tcp, udp, address })
+        };
+        // Any port that is free on TCP may be taken on UDP; another one is not.
+        let tries = if config.listen.port() == 0 { ANY_PORT_TRIES } else { 1 };
+        (1..tries).find_map(|_| attempt().ok()).map_or_else(attempt, Ok)
     }
 }
 

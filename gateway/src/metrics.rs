@@ -7,6 +7,8 @@ use prometheus_client::registry::Registry;
 
 const CONNECTIONS: &str = "muster_agent_connections";
 const CONNECTIONS_CLOSED: &str = "muster_agent_connections_closed";
+const UDP_SESSIONS: &str = "muster_agent_udp_sessions";
+const DATAGRAMS_DROPPED: &str = "muster_agent_datagrams_dropped";
 const MESSAGES: &str = "muster_agent_messages";
 const BATCHES: &str = "muster_agent_batches";
 const STATEMENTS: &str = "muster_agent_statements";
@@ -22,9 +24,12 @@ type Label = [(&'static str, &'static str); 1];
 /// Counters of one gateway; clones count together.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Metrics {
-    /// Open connections of the secure channel.
+    /// Open TCP connections of the secure channel.
     pub(crate) connections: Gauge,
     closed: Family<Label, Counter>,
+    /// Agents that are connected over UDP.
+    pub(crate) udp_sessions: Gauge,
+    datagrams_dropped: Family<Label, Counter>,
     messages: Family<Label, Counter>,
     batches: Family<Label, Counter>,
     statements: Family<Label, Counter>,
@@ -43,8 +48,10 @@ impl Metrics {
     /// Counters that show up in `registry`.
     pub(crate) fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
-        registry.register(CONNECTIONS, "Open connections of agents", metrics.connections.clone());
+        registry.register(CONNECTIONS, "Open TCP connections of agents", metrics.connections.clone());
         registry.register(CONNECTIONS_CLOSED, "Connections of agents that ended, by cause", metrics.closed.clone());
+        registry.register(UDP_SESSIONS, "Agents that are connected over UDP", metrics.udp_sessions.clone());
+        registry.register(DATAGRAMS_DROPPED, "Datagrams not taken, by cause", metrics.datagrams_dropped.clone());
         registry.register(MESSAGES, "Valid messages of agents, by kind", metrics.messages.clone());
         registry.register(BATCHES, "Batches of statements that were committed, by change", metrics.batches.clone());
         registry.register(STATEMENTS, "Statements that were committed, by change", metrics.statements.clone());
@@ -59,6 +66,11 @@ impl Metrics {
     /// A connection of the secure channel ended.
     pub(crate) fn closed(&self, cause: &'static str) {
         self.closed.get_or_create(&[("cause", cause)]).inc();
+    }
+
+    /// A datagram was not taken.
+    pub(crate) fn datagram_dropped(&self, cause: &'static str) {
+        self.datagrams_dropped.get_or_create(&[("cause", cause)]).inc();
     }
 
     /// A valid message came.
@@ -89,6 +101,7 @@ mod tests {
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);
         metrics.closed("peer");
+        metrics.datagram_dropped("repeated");
         metrics.message("event");
         metrics.batch("seen", 2);
         metrics.enrollment("enrolled");
@@ -96,6 +109,6 @@ mod tests {
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         let names: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# HELP ")).collect();
         let distinct: BTreeSet<&str> = names.iter().filter_map(|line| line.split(' ').next()).collect();
-        assert_eq!((names.len(), distinct.len()), (10, 10), "{text}");
+        assert_eq!((names.len(), distinct.len()), (12, 12), "{text}");
     }
 }

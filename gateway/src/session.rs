@@ -18,7 +18,7 @@ pub use attached::Attached;
 pub use input::Heard;
 pub use sink::{NotTaken, Outgoing, Sink, Ticket};
 
-pub(crate) use input::{Connected, Input};
+pub(crate) use input::{Beginning, Connected, Input};
 pub(crate) use pulse::Pulse;
 pub(crate) use request::{Purpose, RequestTag};
 pub(crate) use sink::LineId;

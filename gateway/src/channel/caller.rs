@@ -1,6 +1,7 @@
-//! The agent at the other end of a connection.
+//! The agent at the other end.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use muster_control::{Agent, AgentId};
 use tokio::time::timeout;
@@ -11,7 +12,7 @@ use super::identify::identify;
 use crate::codec::envelope::Sealed;
 use crate::codec::{Method, Numbering, SecureChannel};
 
-/// Who speaks here, and with which key. One connection is one agent's.
+/// Who speaks, and with which key. One connection is one agent's.
 pub(crate) struct Caller {
     pub(super) agent: AgentId,
     /// The id in front of its messages, if there is one.
@@ -24,19 +25,15 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    /// Looks up who sent a message, first in what this node knows, then in what the cluster knows.
-    ///
-    /// # Errors
-    /// Nobody, nobody who may come from `peer`, or nobody can tell.
-    pub(super) async fn find(channel: &Channel, sealed: &Sealed<'_>, peer: IpAddr) -> Result<Self, Ending> {
-        match identify(&channel.replica.view().control, sealed.id, peer) {
-            // It may have been enrolled on another node a moment ago.
-            Err(Ending::UnknownAgent) => {
-                let fresh = timeout(channel.config.channel.identify_within, channel.freshness.view()).await;
-                let Ok(Ok(view)) = fresh else { return Err(Ending::CannotTell) };
-                identify(&view.control, sealed.id, peer).map(|agent| Self::new(agent, sealed))
-            }
-            found => found.map(|agent| Self::new(agent, sealed)),
+    /// An agent that names itself so, or not at all.
+    pub(super) fn new(agent: &Agent, named: Option<&str>, method: Method) -> Self {
+        let id = agent.id.to_string();
+        Self {
+            agent: agent.id,
+            keys: SecureChannel::for_key(&id, agent.name.as_str(), agent.key.as_str()),
+            id: named.map(str::to_owned),
+            method,
+            keepalive: None,
         }
     }
 
@@ -47,18 +44,29 @@ impl Caller {
 
     /// A frame for the agent, in the cipher that it speaks.
     pub(super) fn seal_frame(&self, numbering: Numbering, payload: &[u8]) -> Vec<u8> {
-        let frame = self.keys.seal_frame(self.method, numbering, payload);
-        frame.expect("what this node sends is far below the limit of a message")
+        self.keys.seal_frame(self.method, numbering, payload).expect(SHORT)
     }
 
-    fn new(agent: &Agent, sealed: &Sealed<'_>) -> Self {
-        let id = agent.id.to_string();
-        Self {
-            agent: agent.id,
-            keys: SecureChannel::for_key(&id, agent.name.as_str(), agent.key.as_str()),
-            id: sealed.id.map(str::to_owned),
-            method: sealed.method,
-            keepalive: None,
+    /// A datagram for the agent.
+    pub(super) fn seal(&self, method: Method, numbering: Numbering, payload: &[u8]) -> Vec<u8> {
+        self.keys.seal(method, numbering, payload).expect(SHORT)
+    }
+}
+
+const SHORT: &str = "what this node sends is far below the limit of a message";
+
+/// Looks up who sent a message, first in what this node knows, then in what the cluster knows.
+///
+/// # Errors
+/// Nobody, nobody who may come from `peer`, or nobody can tell.
+pub(super) async fn find(channel: &Channel, id: Option<&str>, peer: IpAddr) -> Result<Arc<Agent>, Ending> {
+    match identify(&channel.replica.view().control, id, peer) {
+        // It may have been enrolled on another node a moment ago.
+        Err(Ending::UnknownAgent) => {
+            let fresh = timeout(channel.config.channel.identify_within, channel.freshness.view()).await;
+            let Ok(Ok(view)) = fresh else { return Err(Ending::CannotTell) };
+            identify(&view.control, id, peer).cloned()
         }
+        found => found.cloned(),
     }
 }

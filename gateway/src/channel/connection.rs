@@ -12,8 +12,8 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::Channel;
-use super::caller::Caller;
-use super::conversation::{Conversation, Reaction};
+use super::caller::{Caller, find};
+use super::conversation::{Conversation, Reaction, Via};
 use super::ending::Ending;
 use super::line::LineSink;
 use super::outbox::Outbox;
@@ -156,14 +156,15 @@ impl Connection {
                 let Some(conversation) = &mut self.conversation else { return Ok(()) };
                 let opened = conversation.caller.keys.open(&sealed)?;
                 conversation.caller.method = opened.method;
-                let connect = || {
+                let connect = |_| {
                     let (sink, orders) = LineSink::new(self.hang_up.clone());
                     self.orders = Some(orders);
                     self.stranger = None;
                     Arc::new(sink) as _
                 };
                 let message = FromAgent::decode(&opened.payload);
-                let reaction = conversation.take(&self.channel, message, self.peer, connect);
+                let via = Via { peer: self.peer, is_connection: true };
+                let reaction = conversation.take(&self.channel, message, &via, connect);
                 self.react(reaction).await
             }
         }
@@ -176,7 +177,8 @@ impl Connection {
             Some(known) if known.caller.is_named(sealed) => Ok(()),
             Some(_) => Err(Ending::OtherAgent),
             None => {
-                let caller = Caller::find(&self.channel, sealed, self.peer.ip()).await?;
+                let agent = find(&self.channel, sealed.id, self.peer.ip()).await?;
+                let caller = Caller::new(&agent, sealed.id, sealed.method);
                 self.conversation = Some(Box::new(Conversation::with(caller)));
                 Ok(())
             }

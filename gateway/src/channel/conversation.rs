@@ -4,16 +4,16 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use muster_control::{AgentId, Label};
+use muster_control::{AgentId, Epoch, Label};
 
-use super::Channel;
 use super::caller::Caller;
 use super::ending::Ending;
 use super::heard::{answer, now, product_version, report};
+use super::{Channel, since_epoch};
 use crate::codec::{AgentVersion, FromAgent, Keepalive, Startup, ToAgent};
-use crate::session::{Connected, Heard, Input, LineId, Pulse, Sink};
+use crate::session::{Beginning, Connected, Heard, Input, LineId, Pulse, Sink};
 
-/// Messages before the startup that are kept for the session; answers of the connection before may be among them.
+/// Answers that come before the startup and are kept for the session: they are to requests of the connection before.
 const HELD_LIMIT: usize = 16;
 
 /// One agent, its key, and how far the conversation with it has come.
@@ -30,6 +30,15 @@ struct Line {
     sink: Arc<dyn Sink>,
     /// Whether the desk knows that the agent spoke after the ack.
     spoke: bool,
+}
+
+/// What a message came by.
+pub(super) struct Via {
+    /// From where.
+    pub(super) peer: SocketAddr,
+    /// Whether that is a connection, in which a further startup changes nothing. Without one each startup stands for a new
+    /// connection.
+    pub(super) is_connection: bool,
 }
 
 /// What is to be done about a message, in the order of the fields.
@@ -59,19 +68,25 @@ impl Conversation {
         self.caller.agent
     }
 
+    /// The connection is over; the conversation may go on with another one.
+    pub(super) fn hang_up(&mut self) {
+        self.line = None;
+        self.caller.keepalive = None;
+    }
+
     /// Takes a message that was shown to be from the agent. With the first valid startup `connect` makes the way back.
     pub(super) fn take(
         &mut self,
         channel: &Channel,
         message: FromAgent<'_>,
-        peer: SocketAddr,
-        connect: impl FnOnce() -> Arc<dyn Sink>,
+        via: &Via,
+        connect: impl FnOnce(LineId) -> Arc<dyn Sink>,
     ) -> Reaction {
         let mut reaction = Reaction::default();
         let (kind, heard) = match message {
             FromAgent::Startup(startup) => {
                 channel.metrics.message("startup");
-                return self.startup(channel, startup, peer, connect);
+                return self.startup(channel, startup, via, connect);
             }
             FromAgent::Keepalive(body) => match self.keepalive(body) {
                 Some(heard) => {
@@ -95,31 +110,53 @@ impl Conversation {
         &mut self,
         channel: &Channel,
         startup: Startup<'_>,
-        peer: SocketAddr,
-        connect: impl FnOnce() -> Arc<dyn Sink>,
+        via: &Via,
+        connect: impl FnOnce(LineId) -> Arc<dyn Sink>,
     ) -> Reaction {
-        let version = match startup {
-            Startup::Unreadable => return Reaction::refuse(&ToAgent::refused_as_unreadable()),
-            Startup::Version(version) if channel.is_too_new(&version) => {
-                return Reaction::refuse(&ToAgent::refused_as_too_new());
-            }
-            Startup::Version(version) => Some(product_version(&version)),
-            Startup::Silent => None,
+        let version = match channel.admit(&startup) {
+            Ok(version) => version,
+            Err(refusal) => return Reaction::refuse(&refusal),
         };
-        let startup_at = channel.replica.view().index;
+        let began = Beginning::Startup { version, at: channel.replica.view().index };
+        if !via.is_connection {
+            self.line = None;
+        }
+        let inputs = self.connected(channel, began, via, connect);
+        Reaction { answer: Some(ToAgent::Ack.encode()), inputs, ending: None }
+    }
+
+    /// Goes on without a startup where the session with this epoch was ended by a lapsed lease.
+    pub(super) fn resume(
+        &mut self,
+        channel: &Channel,
+        ended: Epoch,
+        via: &Via,
+        connect: impl FnOnce(LineId) -> Arc<dyn Sink>,
+    ) -> Vec<Input> {
+        self.connected(channel, Beginning::Resumed(ended), via, connect)
+    }
+
+    fn connected(
+        &mut self,
+        channel: &Channel,
+        began: Beginning,
+        via: &Via,
+        connect: impl FnOnce(LineId) -> Arc<dyn Sink>,
+    ) -> Vec<Input> {
+        // The node that the agent comes from may have started later than this one, and its counters were ahead.
+        channel.counter.catch_up(since_epoch());
         self.caller.keepalive = None;
         let line = self.line.get_or_insert_with(|| {
             let (id, pulse) = (channel.desk.new_line(), channel.desk.pulses().start());
-            Line { id, pulse, sink: connect(), spoke: false }
+            Line { id, pulse, sink: connect(id), spoke: false }
         });
         line.pulse.beat();
         line.spoke = false;
         let connected = Connected {
             agent: self.caller.agent,
             line: line.id,
-            peer: Label::truncated(&peer.to_string()),
-            version,
-            startup_at,
+            peer: Label::truncated(&via.peer.to_string()),
+            began,
             pulse: line.pulse.clone(),
             sink: line.sink.clone(),
         };
@@ -127,7 +164,7 @@ impl Conversation {
         for heard in std::mem::take(&mut self.held) {
             inputs.extend(self.hear(heard));
         }
-        Reaction { answer: Some(ToAgent::Ack.encode()), inputs, ending: None }
+        inputs
     }
 
     /// What a valid keepalive tells; what it reports is told on only if it is not what the one before said.
@@ -147,7 +184,8 @@ impl Conversation {
 
     fn hear(&mut self, heard: Heard) -> Option<Input> {
         let Some(line) = self.line.as_mut() else {
-            if self.held.len() < HELD_LIMIT {
+            let is_answer = matches!(heard, Heard::Answered(_) | Heard::Refused(..) | Heard::State(..));
+            if is_answer && self.held.len() < HELD_LIMIT {
                 self.held.push(heard);
             }
             return None;
@@ -168,6 +206,19 @@ impl Reaction {
 }
 
 impl Channel {
+    /// The version that a startup tells, as reports have it.
+    ///
+    /// # Errors
+    /// What the agent is to hear in place of the ack.
+    pub(super) fn admit(&self, startup: &Startup<'_>) -> Result<Option<Label>, ToAgent<'static>> {
+        match startup {
+            Startup::Unreadable => Err(ToAgent::refused_as_unreadable()),
+            Startup::Version(version) if self.is_too_new(version) => Err(ToAgent::refused_as_too_new()),
+            Startup::Version(version) => Ok(Some(product_version(version))),
+            Startup::Silent => Ok(None),
+        }
+    }
+
     fn is_too_new(&self, version: &str) -> bool {
         let newer = |version: AgentVersion| version.is_newer_line_than(self.config.manager_version);
         !self.config.allow_higher_versions && version.parse().is_ok_and(newer)

@@ -1,16 +1,14 @@
 //! From the protocol's words to those of the session.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use muster_control::{Label, OperatingSystem, ProcessState, Report, Shared, Stamp};
 
+use super::since_epoch;
 use crate::codec::{AgentState, Keepalive, RequestNumber};
 use crate::session::{Heard, Purpose, RequestTag};
 
 /// The time of this node.
 pub(crate) fn now() -> Stamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Stamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    Stamp::from_millis(u64::try_from(since_epoch().as_millis()).unwrap_or(u64::MAX))
 }
 
 /// What a keepalive reports.

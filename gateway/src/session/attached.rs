@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use muster_control::{AgentId, Label, LogIndex};
 
-use super::input::{Connected, Heard, Input};
+use super::input::{Beginning, Connected, Heard, Input};
 use super::pulse::Pulse;
 use super::sink::{LineId, Sink};
 use super::task::DeskHandle;
@@ -28,7 +28,8 @@ impl Attached {
     ) -> Self {
         let (line, pulse) = (desk.new_line(), desk.pulses().start());
         let peer = Label::truncated(peer);
-        let connected = Connected { agent, line, peer, version: None, startup_at, pulse: pulse.clone(), sink };
+        let began = Beginning::Startup { version: None, at: startup_at };
+        let connected = Connected { agent, line, peer, began, pulse: pulse.clone(), sink };
         desk.tell(Input::Connected(connected)).await;
         Self { desk, agent, line, pulse }
     }

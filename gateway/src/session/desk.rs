@@ -12,7 +12,7 @@ use std::time::Duration;
 use muster_control::{AgentId, CloseCause, Evidence, Generation, NodeId};
 use tokio::time::Instant;
 
-use super::input::{Connected, Heard, Input};
+use super::input::{Beginning, Connected, Heard, Input};
 use super::queue::StatementQueue;
 use super::seat::{Line, Seat};
 use super::sink::{LineId, Ticket};
@@ -75,8 +75,13 @@ impl Desk {
         seat.line = Some(Line { id: new.line, sink: new.sink, epoch: None, announced: false, questioned: false });
         seat.newest = (new.line, new.peer.clone());
         seat.pulse = new.pulse;
-        let Connected { line, peer, version, startup_at, .. } = new;
-        let opening = Opening { line, peer, version, spoke: false, resume: None, startup_at: Some(startup_at) };
+        let opening = match new.began {
+            Beginning::Resumed(ended) => seat.resumption(ended),
+            Beginning::Startup { version, at } => {
+                let Connected { line, peer, .. } = new;
+                Opening { line, peer, version, spoke: false, resume: None, startup_at: Some(at) }
+            }
+        };
         self.queue.push(new.agent, Statement::Open(opening));
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use muster_control::{AgentId, CommandId, Label, LogIndex, ProcessState, Report, Stamp};
+use muster_control::{AgentId, CommandId, Epoch, Label, LogIndex, ProcessState, Report, Stamp};
 
 use super::pulse::Pulse;
 use super::sink::{LineId, Sink, Ticket};
@@ -31,7 +31,7 @@ pub(crate) enum Input {
     },
 }
 
-/// A connection whose startup was acked.
+/// A connection whose startup was acked, or that goes on without one.
 pub(crate) struct Connected {
     /// The agent.
     pub(crate) agent: AgentId,
@@ -39,14 +39,26 @@ pub(crate) struct Connected {
     pub(crate) line: LineId,
     /// Address and port it came from.
     pub(crate) peer: Label,
-    /// `Wazuh vX.Y.Z`, if the startup told it.
-    pub(crate) version: Option<Label>,
-    /// What this node had applied when the startup came.
-    pub(crate) startup_at: LogIndex,
+    /// How it began.
+    pub(crate) began: Beginning,
     /// Beats with each valid message.
     pub(crate) pulse: Arc<Pulse>,
     /// The way to the agent.
     pub(crate) sink: Arc<dyn Sink>,
+}
+
+/// How a connection began.
+pub(crate) enum Beginning {
+    /// With a startup.
+    Startup {
+        /// `Wazuh vX.Y.Z`, if it told that.
+        version: Option<Label>,
+        /// What this node had applied when it came.
+        at: LogIndex,
+    },
+    /// With any other message, where the session with this epoch was ended by a lapsed lease: without connections, agents
+    /// do not notice that their node starts anew.
+    Resumed(Epoch),
 }
 
 /// What an agent said after its startup, as far as it matters to its session.

@@ -70,7 +70,7 @@ async fn a_connection_is_one_agents() {
     let other = site.enroll("web-02").await;
     let other = Agent::connect(site.gateway(1).channel_address(), &other).await;
     let frame = other.frame(&FromAgent::Startup(Startup::Silent));
-    agent.stream.write_all(&frame).await.unwrap();
+    agent.stream().write_all(&frame).await.unwrap();
     agent.expect_close().await;
     site.until_count(&closed("other_agent"), 1).await;
 }
@@ -132,7 +132,7 @@ async fn an_agent_that_does_not_read_is_cut_off_and_blocks_nobody() {
     deaf.startup().await;
     let body = b"Linux - Wazuh v4.14.7\nx merged.mg\n";
     let keepalive = deaf.frame(&FromAgent::Keepalive(body));
-    while deaf.stream.write_all(&keepalive).await.is_ok() {}
+    while deaf.stream().write_all(&keepalive).await.is_ok() {}
     other.keepalive().await;
     site.until_count(&closed("stalled"), 1).await;
     site.until_agent(deaf.id(), "its session waits for it", |agent| agent.status == Status::Active).await;
@@ -143,13 +143,13 @@ async fn messages_in_any_cutting_are_understood() {
     let site = Site::start().await;
     let identity = site.enroll("web-01").await;
     let mut agent = Agent::connect(site.gateway(1).channel_address(), &identity).await;
-    agent.stream.set_nodelay(true).unwrap();
+    agent.stream().set_nodelay(true).unwrap();
     for byte in agent.frame(&FromAgent::Startup(Startup::Silent)) {
-        agent.stream.write_all(&[byte]).await.unwrap();
+        agent.stream().write_all(&[byte]).await.unwrap();
     }
     agent.expect_ack().await;
     let several = [agent.frame(&FromAgent::Keepalive(b"x\n")), agent.frame(&FromAgent::Keepalive(b"y\n"))].concat();
-    agent.stream.write_all(&several).await.unwrap();
+    agent.stream().write_all(&several).await.unwrap();
     agent.expect_ack().await;
     agent.expect_ack().await;
 }

@@ -60,12 +60,14 @@ async fn a_new_connection_takes_over_from_the_old_one() {
 async fn an_agent_that_moves_is_owned_by_the_node_it_moved_to() {
     let site = Site::start_with(3, 2, |_| {}).await;
     let identity = site.enroll("web-01").await;
-    let mut agents = Vec::new();
+    let (mut agents, mut heard) = (Vec::new(), None);
     for turn in 0..6 {
         let number = turn % 2 + 1;
         let mut agent = Agent::connect(site.gateway(number).channel_address(), &identity).await;
+        agent.heard = heard; // counters grow, whichever node they come from
         agent.startup().await;
         agent.keepalive().await;
+        heard = agent.heard;
         site.until_agent(agent.id(), "it is active there", |agent| {
             agent.status == Status::Active && agent.session_node().is_some_and(|node| node.get() == number as u64)
         })

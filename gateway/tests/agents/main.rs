@@ -3,9 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test whose helpers fail ends where it stands")]
 
 mod abuse;
+mod addresses;
 mod connecting;
+mod datagrams;
 mod enrolling;
 mod figures;
 mod quorum;
+mod releases;
 mod restarting;
 mod support;

@@ -36,7 +36,7 @@ async fn agent_started_alone_proves_a_restart_after_a_hard_kill() {
     let mut agent = site.reconnect(agent).await;
     // Startup and event in one segment: the event is there before the session is.
     let startup = agent.frame(&FromAgent::Startup(Startup::Silent));
-    tokio::io::AsyncWriteExt::write_all(&mut agent.stream, &startup).await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(agent.stream(), &startup).await.unwrap();
     agent.started().await;
     agent.expect_ack().await;
     let delivery = site.until_stage(id, command, Stage::Confirmed).await;

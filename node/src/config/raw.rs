@@ -149,12 +149,26 @@ pub(crate) struct RawForce {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct RawChannel {
     pub(crate) listen: SocketAddr,
+    pub(crate) protocol: Vec<Protocol>,
     pub(crate) max_connections: usize,
     pub(crate) max_strangers: usize,
     pub(crate) startup_within: Span,
     pub(crate) write_within: Span,
     pub(crate) write_backlog: Size,
     pub(crate) identify_within: Span,
+    pub(crate) verify_msg_id: bool,
+    pub(crate) udp_backlog: Size,
+    pub(crate) udp_receive_buffer: Size,
+}
+
+/// What agents may come by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Protocol {
+    /// Connections.
+    Tcp,
+    /// Datagrams.
+    Udp,
 }
 
 /// What holds for agents on either port.
@@ -295,12 +309,19 @@ impl Default for RawChannel {
         let channel = gateway().channel;
         Self {
             listen: channel.listen,
+            protocol: [(channel.tcp, Protocol::Tcp), (channel.udp, Protocol::Udp)]
+                .into_iter()
+                .filter_map(|(is_on, protocol)| is_on.then_some(protocol))
+                .collect(),
             max_connections: channel.max_connections,
             max_strangers: channel.max_strangers,
             startup_within: Span(channel.startup_within),
             write_within: Span(channel.write_within),
             write_backlog: Size(channel.write_backlog as u64),
             identify_within: Span(channel.identify_within),
+            verify_msg_id: channel.verify_msg_id,
+            udp_backlog: Size(channel.udp_backlog as u64),
+            udp_receive_buffer: Size(channel.udp_receive_buffer as u64),
         }
     }
 }

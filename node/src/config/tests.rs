@@ -109,6 +109,8 @@ fn a_value_out_of_range_is_named() {
         ("[api]\nlisten = []", "api.listen"),
         ("[api]\ncertificate = \"x\"", "api.key"),
         ("[enrollment]\nkey = \"x\"", "enrollment.certificate"),
+        ("[channel]\nprotocol = []", "channel.protocol = []"),
+        ("[channel]\nudp_backlog = \"1KiB\"", "channel.udp_backlog = 1KiB"),
         ("[api]\ntoken_lifetime = \"1500ms\"", "api.token_lifetime = 1500ms"),
         ("[enrollment]\npassword = \"\"", "enrollment.password"),
         ("[agents]\nmanager_version = \"latest\"", "agents.manager_version = \"latest\""),

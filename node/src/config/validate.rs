@@ -12,7 +12,7 @@ use muster_http::ApiConfig;
 use muster_raft::{MemberConfig, Tuning};
 
 use super::error::ConfigError;
-use super::raw::{RawCluster, RawConfig, RawMember};
+use super::raw::{Protocol, RawCluster, RawConfig, RawMember};
 use super::relations;
 use super::unit::Size;
 use super::{Config, LogConfig, NodeConfig, PeersConfig, TlsFiles, UsersConfig};
@@ -154,6 +154,9 @@ fn gateway(raw: &RawConfig, node_name: NodeName) -> Result<GatewayConfig, Config
     if password.as_ref().is_some_and(|password| password.is_empty() || password.contains(['\n', '\r'])) {
         return Err(value("enrollment.password", "[secret]", "one line, not empty; leave the key out for none"));
     }
+    if channel.protocol.is_empty() {
+        return Err(value("channel.protocol", "[]", "\"tcp\", \"udp\" or both"));
+    }
     Ok(GatewayConfig {
         host_name: node_name.to_string(),
         node_name,
@@ -179,12 +182,17 @@ fn gateway(raw: &RawConfig, node_name: NodeName) -> Result<GatewayConfig, Config
         },
         channel: ChannelConfig {
             listen: channel.listen,
+            tcp: channel.protocol.contains(&Protocol::Tcp),
+            udp: channel.protocol.contains(&Protocol::Udp),
             max_connections: at_least("channel.max_connections", channel.max_connections, 1)?,
             max_strangers: at_least("channel.max_strangers", channel.max_strangers, 1)?,
             startup_within: positive("channel.startup_within", channel.startup_within.0)?,
             write_within: positive("channel.write_within", channel.write_within.0)?,
             write_backlog: bytes("channel.write_backlog", channel.write_backlog.0, 4 << 10)?,
             identify_within: positive("channel.identify_within", channel.identify_within.0)?,
+            verify_msg_id: channel.verify_msg_id,
+            udp_backlog: bytes("channel.udp_backlog", channel.udp_backlog.0, 64 << 10)?,
+            udp_receive_buffer: bytes("channel.udp_receive_buffer", channel.udp_receive_buffer.0, 64 << 10)?,
         },
         sessions: SessionConfig {
             seen_interval: positive("agents.seen_interval", agents.seen_interval.0)?,

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::{Batch, Desk, DeskConfig};
 use crate::metrics::Metrics;
-use crate::session::input::{Connected, Heard, Input};
+use crate::session::input::{Beginning, Connected, Heard, Input};
 use crate::session::pulse::Pulses;
 use crate::session::sink::{LineId, NotTaken, Outgoing, Sink};
 use crate::session::statement::Kind;
@@ -128,8 +128,7 @@ impl Story {
             agent,
             line,
             peer: Label::truncated("10.0.0.1:4000"),
-            version: None,
-            startup_at: self.control.index(),
+            began: Beginning::Startup { version: None, at: self.control.index() },
             pulse: self.pulses.start(),
             sink: sink.clone(),
         }));

@@ -1,16 +1,20 @@
 //! A cluster with gateways, and agents that speak to it.
 
 mod agent;
+mod release;
 mod replicas;
 mod site;
+mod wire;
 
 use std::future::Future;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-pub(crate) use agent::Agent;
+pub(crate) use agent::{Agent, Dialect};
+pub(crate) use release::Release;
 pub(crate) use site::Site;
+pub(crate) use wire::{Transport, Wire};
 
 /// How long a test waits for what must happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);

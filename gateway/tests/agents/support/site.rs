@@ -21,7 +21,7 @@ use tokio_rustls::rustls::crypto::ring::default_provider;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 
-use super::agent::Agent;
+use super::agent::{Agent, Dialect};
 use super::replicas::Replicas;
 use super::{PATIENCE, until};
 
@@ -29,6 +29,7 @@ use super::{PATIENCE, until};
 pub(crate) struct Site {
     pub(crate) replicas: Replicas,
     gateways: Vec<(Gateway, Registry)>,
+    server: Arc<ServerConfig>,
     client: Arc<ClientConfig>,
 }
 
@@ -39,20 +40,24 @@ impl Site {
     }
 
     pub(crate) async fn start_with(nodes: u64, gateways: usize, adapt: impl Fn(&mut GatewayConfig)) -> Self {
-        let replicas = Replicas::start(nodes).await;
         let (server, client) = tls();
-        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-        let mut site = Self { replicas, gateways: Vec::new(), client };
+        let mut site = Self { replicas: Replicas::start(nodes).await, gateways: Vec::new(), server, client };
         for number in 1..=gateways {
-            let mut config = GatewayConfig::new(format!("node-{number}").parse().unwrap(), any, any);
-            adapt(&mut config);
-            let mut registry = Registry::default();
-            let replica = site.replicas.node(number).clone();
-            let gateway = Gateway::start(config, replica, &mut registry, server.clone()).await.unwrap();
-            site.gateways.push((gateway, registry));
-            site.renew_lease(number, Duration::from_secs(3600)).await;
+            site.start_gateway(number, &adapt).await;
         }
         site
+    }
+
+    /// Starts the gateway of a node that has none.
+    pub(crate) async fn start_gateway(&mut self, number: usize, adapt: impl Fn(&mut GatewayConfig)) {
+        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let mut config = GatewayConfig::new(format!("node-{number}").parse().unwrap(), any, any);
+        adapt(&mut config);
+        let mut registry = Registry::default();
+        let replica = self.replicas.node(number).clone();
+        let gateway = Gateway::start(config, replica, &mut registry, self.server.clone()).await.unwrap();
+        self.gateways.insert(number - 1, (gateway, registry));
+        self.renew_lease(number, Duration::from_secs(3600)).await;
     }
 
     pub(crate) async fn renew_lease(&self, number: usize, lease: Duration) {
@@ -108,14 +113,26 @@ impl Site {
         }
     }
 
+    /// An agent that may use its key only from there.
+    pub(crate) async fn enroll_at(&self, name: &str, address: &str) -> ClientKeyLine {
+        match self.request(1, &format!("OSSEC A:'{name}' IP:'{address}'\n")).await {
+            Some(Answer::Enrolled(identity)) => identity,
+            other => panic!("{other:?}"),
+        }
+    }
+
     pub(crate) async fn enroll(&self, name: &str) -> ClientKeyLine {
         self.enroll_on(1, name).await
     }
 
     /// An agent that has enrolled, connected and spoken.
     pub(crate) async fn active(&self, name: &str) -> Agent {
+        self.active_as(name, Dialect::default()).await
+    }
+
+    pub(crate) async fn active_as(&self, name: &str, dialect: Dialect) -> Agent {
         let identity = self.enroll(name).await;
-        let mut agent = Agent::connect(self.gateway(1).channel_address(), &identity).await;
+        let mut agent = Agent::dial(self.gateway(1).channel_address(), &identity, dialect).await;
         agent.startup().await;
         agent.keepalive().await;
         self.until_agent(agent.id(), "it is active", |agent| agent.status == muster_control::Status::Active).await;
@@ -124,9 +141,7 @@ impl Site {
 
     /// The agent comes back on a new connection, without a word.
     pub(crate) async fn reconnect(&self, agent: Agent) -> Agent {
-        let identity = agent.identity.clone();
-        drop(agent);
-        Agent::connect(self.gateway(1).channel_address(), &identity).await
+        agent.dial_again(self.gateway(1).channel_address()).await
     }
 
     pub(crate) async fn until_agent(
