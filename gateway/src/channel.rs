@@ -6,9 +6,11 @@ mod conversation;
 mod ending;
 mod freshness;
 mod heard;
+mod holders;
 mod identify;
 mod line;
 mod outbox;
+mod rivals;
 mod udp;
 
 use std::net::SocketAddr;
@@ -24,6 +26,8 @@ use tokio_util::task::TaskTracker;
 use self::connection::Connection;
 use self::ending::Ending;
 use self::freshness::Freshness;
+use self::holders::Holders;
+use self::rivals::Throttle;
 pub(crate) use self::udp::bind as bind_datagrams;
 use crate::codec::SenderCounter;
 use crate::config::GatewayConfig;
@@ -40,6 +44,8 @@ pub(crate) struct Channel {
     counter: SenderCounter,
     metrics: Metrics,
     strangers: Arc<Semaphore>,
+    holders: Holders,
+    contests_told: Throttle,
     tasks: TaskTracker,
     /// Cancelled when the connections are to be closed.
     hang_up: CancellationToken,
@@ -51,6 +57,8 @@ impl Channel {
         Arc::new(Self {
             freshness: Freshness::new(replica.clone()),
             strangers: Arc::new(Semaphore::new(config.channel.max_strangers.min(Semaphore::MAX_PERMITS))),
+            holders: Holders::new(config.channel.connection_overtake_time),
+            contests_told: Throttle::default(),
             counter: SenderCounter::at_time(since_epoch()),
             tasks: TaskTracker::new(),
             hang_up: CancellationToken::new(),

@@ -37,7 +37,7 @@ mod version;
 pub use address::{AddressPattern, InvalidAddress, wire_address};
 pub use agent_state::AgentState;
 pub use cipher::Method;
-pub use counter::{Numbering, SenderCounter};
+pub use counter::{Numbering, Place, SenderCounter};
 pub use error::CodecError;
 pub use event::Event;
 pub use from_agent::{FromAgent, Startup};

@@ -70,6 +70,9 @@ pub struct ChannelConfig {
     pub udp_backlog: usize,
     /// Bytes of datagrams that the kernel is asked to keep until they are read. Default 4 MiB.
     pub udp_receive_buffer: usize,
+    /// How long the holder of a key that two machines use may be silent before the other one gets its place; zero is for
+    /// ever. Default 60 s.
+    pub connection_overtake_time: Duration,
     /// Whether a datagram is dropped that came before, by its counters. Default yes, unlike the reference: anybody who saw
     /// a datagram can send it again.
     pub verify_msg_id: bool,
@@ -119,6 +122,7 @@ impl GatewayConfig {
                 write_backlog: 128 * 1024,
                 udp_backlog: 16 << 20,
                 udp_receive_buffer: 4 << 20,
+                connection_overtake_time: Duration::from_secs(60),
                 verify_msg_id: true,
                 identify_within: Duration::from_secs(3),
             },

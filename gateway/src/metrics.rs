@@ -9,6 +9,7 @@ const CONNECTIONS: &str = "muster_agent_connections";
 const CONNECTIONS_CLOSED: &str = "muster_agent_connections_closed";
 const UDP_SESSIONS: &str = "muster_agent_udp_sessions";
 const DATAGRAMS_DROPPED: &str = "muster_agent_datagrams_dropped";
+const KEY_CONTESTS: &str = "muster_agent_key_contests";
 const MESSAGES: &str = "muster_agent_messages";
 const BATCHES: &str = "muster_agent_batches";
 const STATEMENTS: &str = "muster_agent_statements";
@@ -30,6 +31,8 @@ pub(crate) struct Metrics {
     /// Agents that are connected over UDP.
     pub(crate) udp_sessions: Gauge,
     datagrams_dropped: Family<Label, Counter>,
+    /// Times that an agent's key was refused to one of two machines that use it.
+    pub(crate) key_contests: Counter,
     messages: Family<Label, Counter>,
     batches: Family<Label, Counter>,
     statements: Family<Label, Counter>,
@@ -52,6 +55,7 @@ impl Metrics {
         registry.register(CONNECTIONS_CLOSED, "Connections of agents that ended, by cause", metrics.closed.clone());
         registry.register(UDP_SESSIONS, "Agents that are connected over UDP", metrics.udp_sessions.clone());
         registry.register(DATAGRAMS_DROPPED, "Datagrams not taken, by cause", metrics.datagrams_dropped.clone());
+        registry.register(KEY_CONTESTS, "Keys refused, as another machine uses them", metrics.key_contests.clone());
         registry.register(MESSAGES, "Valid messages of agents, by kind", metrics.messages.clone());
         registry.register(BATCHES, "Batches of statements that were committed, by change", metrics.batches.clone());
         registry.register(STATEMENTS, "Statements that were committed, by change", metrics.statements.clone());
@@ -109,6 +113,6 @@ mod tests {
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         let names: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# HELP ")).collect();
         let distinct: BTreeSet<&str> = names.iter().filter_map(|line| line.split(' ').next()).collect();
-        assert_eq!((names.len(), distinct.len()), (12, 12), "{text}");
+        assert_eq!((names.len(), distinct.len()), (13, 13), "{text}");
     }
 }

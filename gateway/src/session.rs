@@ -20,6 +20,8 @@ pub use sink::{NotTaken, Outgoing, Sink, Ticket};
 
 pub(crate) use input::{Beginning, Connected, Input};
 pub(crate) use pulse::Pulse;
+#[cfg(test)]
+pub(crate) use pulse::Pulses;
 pub(crate) use request::{Purpose, RequestTag};
 pub(crate) use sink::LineId;
 pub(crate) use task::{DeskHandle, DeskTask};

@@ -76,6 +76,7 @@ impl Connection {
         }
         drop(self.stream); // before the desk is told, which may take a moment when it is busy
         if let Some(line) = conversation.line() {
+            self.channel.holders.release(conversation.agent(), line, Instant::now());
             self.channel.desk.tell(Input::Disconnected { agent: conversation.agent(), line, unwritten }).await;
         }
         ending
@@ -163,7 +164,7 @@ impl Connection {
                     Arc::new(sink) as _
                 };
                 let message = FromAgent::decode(&opened.payload);
-                let via = Via { peer: self.peer, is_connection: true };
+                let via = Via { peer: self.peer, place: opened.numbering.place(), is_connection: true };
                 let reaction = conversation.take(&self.channel, message, &via, connect);
                 self.react(reaction).await
             }

@@ -9,9 +9,10 @@ use muster_control::{AgentId, Epoch, Label};
 use super::caller::Caller;
 use super::ending::Ending;
 use super::heard::{answer, now, product_version, report};
+use super::holders::{Claimant, Presence};
 use super::{Channel, since_epoch};
-use crate::codec::{AgentVersion, FromAgent, Keepalive, Startup, ToAgent};
-use crate::session::{Beginning, Connected, Heard, Input, LineId, Pulse, Sink};
+use crate::codec::{AgentVersion, FromAgent, Keepalive, Place, Startup, ToAgent};
+use crate::session::{Beginning, Connected, Heard, Input, LineId, Sink};
 
 /// Answers that come before the startup and are kept for the session: they are to requests of the connection before.
 const HELD_LIMIT: usize = 16;
@@ -26,7 +27,7 @@ pub(super) struct Conversation {
 /// What exists from the first valid startup on.
 struct Line {
     id: LineId,
-    pulse: Arc<Pulse>,
+    presence: Arc<Presence>,
     sink: Arc<dyn Sink>,
     /// Whether the desk knows that the agent spoke after the ack.
     spoke: bool,
@@ -36,6 +37,8 @@ struct Line {
 pub(super) struct Via {
     /// From where.
     pub(super) peer: SocketAddr,
+    /// Where its sender's counters stand.
+    pub(super) place: Place,
     /// Whether that is a connection, in which a further startup changes nothing. Without one each startup stands for a new
     /// connection.
     pub(super) is_connection: bool,
@@ -102,7 +105,7 @@ impl Conversation {
             FromAgent::RequestAck(_) | FromAgent::Other(_) => ("other", Heard::Spoke),
         };
         channel.metrics.message(kind);
-        reaction.inputs.extend(self.hear(heard));
+        reaction.inputs.extend(self.hear(heard, via.place));
         reaction
     }
 
@@ -118,51 +121,68 @@ impl Conversation {
             Err(refusal) => return Reaction::refuse(&refusal),
         };
         let began = Beginning::Startup { version, at: channel.replica.view().index };
-        if !via.is_connection {
-            self.line = None;
+        if let Err(ending) = self.open(channel, via, connect) {
+            return Reaction { ending: Some(ending), ..Reaction::default() };
         }
-        let inputs = self.connected(channel, began, via, connect);
+        let inputs = self.connected(channel, began, via);
         Reaction { answer: Some(ToAgent::Ack.encode()), inputs, ending: None }
     }
 
     /// Goes on without a startup where the session with this epoch was ended by a lapsed lease.
+    ///
+    /// # Errors
+    /// [`Ending::InUse`].
     pub(super) fn resume(
         &mut self,
         channel: &Channel,
         ended: Epoch,
         via: &Via,
         connect: impl FnOnce(LineId) -> Arc<dyn Sink>,
-    ) -> Vec<Input> {
-        self.connected(channel, Beginning::Resumed(ended), via, connect)
+    ) -> Result<Vec<Input>, Ending> {
+        self.open(channel, via, connect)?;
+        Ok(self.connected(channel, Beginning::Resumed(ended), via))
     }
 
-    fn connected(
+    /// Takes the agent's key for a line: a new one, unless this connection has one already.
+    fn open(
         &mut self,
         channel: &Channel,
-        began: Beginning,
         via: &Via,
         connect: impl FnOnce(LineId) -> Arc<dyn Sink>,
-    ) -> Vec<Input> {
+    ) -> Result<(), Ending> {
+        let (agent, peer, place) = (self.caller.agent, via.peer, via.place);
+        let current = self.line.as_ref().filter(|_| via.is_connection);
+        let (line, presence) = match current {
+            Some(line) => (line.id, line.presence.clone()),
+            None => (channel.desk.new_line(), Presence::new(channel.desk.pulses().start())),
+        };
+        let is_new = current.is_none();
+        let claimant = Claimant { agent, line, peer, place, presence: presence.clone() };
+        channel.claim(&channel.replica.view().control, claimant)?;
+        presence.beat(place);
+        if is_new {
+            self.line = Some(Line { id: line, presence, sink: connect(line), spoke: false });
+        }
+        Ok(())
+    }
+
+    fn connected(&mut self, channel: &Channel, began: Beginning, via: &Via) -> Vec<Input> {
         // The node that the agent comes from may have started later than this one, and its counters were ahead.
         channel.counter.catch_up(since_epoch());
         self.caller.keepalive = None;
-        let line = self.line.get_or_insert_with(|| {
-            let (id, pulse) = (channel.desk.new_line(), channel.desk.pulses().start());
-            Line { id, pulse, sink: connect(id), spoke: false }
-        });
-        line.pulse.beat();
+        let Some(line) = self.line.as_mut() else { return Vec::new() };
         line.spoke = false;
         let connected = Connected {
             agent: self.caller.agent,
             line: line.id,
             peer: Label::truncated(&via.peer.to_string()),
             began,
-            pulse: line.pulse.clone(),
+            pulse: line.presence.pulse.clone(),
             sink: line.sink.clone(),
         };
         let mut inputs = vec![Input::Connected(connected)];
         for heard in std::mem::take(&mut self.held) {
-            inputs.extend(self.hear(heard));
+            inputs.extend(self.hear(heard, via.place));
         }
         inputs
     }
@@ -182,7 +202,7 @@ impl Conversation {
         Some(Heard::Keepalive { at: now(), report: news })
     }
 
-    fn hear(&mut self, heard: Heard) -> Option<Input> {
+    fn hear(&mut self, heard: Heard, place: Place) -> Option<Input> {
         let Some(line) = self.line.as_mut() else {
             let is_answer = matches!(heard, Heard::Answered(_) | Heard::Refused(..) | Heard::State(..));
             if is_answer && self.held.len() < HELD_LIMIT {
@@ -190,7 +210,7 @@ impl Conversation {
             }
             return None;
         };
-        line.pulse.beat();
+        line.presence.beat(place);
         if heard == Heard::Spoke && line.spoke {
             return None;
         }

@@ -30,6 +30,8 @@ pub(crate) enum Ending {
     CannotTell,
     /// Messages of two agents on one connection.
     OtherAgent,
+    /// Another machine uses the agent's key.
+    InUse,
     /// The agent's version is too new or cannot be read.
     VersionRefused,
     /// The agent does not read.
@@ -55,6 +57,7 @@ impl Ending {
             Self::ForeignAddress => "foreign_address",
             Self::CannotTell => "cannot_tell",
             Self::OtherAgent => "other_agent",
+            Self::InUse => "in_use",
             Self::VersionRefused => "version_refused",
             Self::Stalled => "stalled",
             Self::SessionOver => "session_over",

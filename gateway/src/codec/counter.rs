@@ -22,6 +22,24 @@ pub struct Numbering {
     pub noise: u16,
 }
 
+/// Place of a message in the order of its sender.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place(u64);
+
+impl Numbering {
+    /// Its place among all messages of the sender.
+    pub fn place(self) -> Place {
+        Place(self.global * 10_000 + u64::from(self.local))
+    }
+}
+
+impl Place {
+    /// The bare number; places of messages in a row mostly differ by one.
+    pub fn get(self) -> u64 {
+        self.0
+    }
+}
+
 /// Counter of one sending process: grows with each message and never repeats a pair.
 ///
 /// A manager's counter follows the clock, with Unix seconds as `GLOBAL`, so that it grows over restarts and from node to

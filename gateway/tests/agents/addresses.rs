@@ -1,7 +1,5 @@
 //! Where an agent may use its key from, and what names it (agent protocol, sections 1.5 and 3.2).
 
-use std::net::IpAddr;
-
 use muster_control::Status;
 use muster_gateway::codec::{ClientKeyLine, FromAgent};
 
@@ -14,7 +12,7 @@ fn at(from: &str, transport: Transport) -> Dialect {
 }
 
 async fn is_accepted(site: &Site, identity: &ClientKeyLine, dialect: Dialect) {
-    let mut agent = Agent::dial(site.address(1, dialect.from), identity, dialect).await;
+    let mut agent = Agent::dial(site.address_from(1, dialect.from), identity, dialect).await;
     agent.startup().await;
     agent.keepalive().await;
     let peer = |agent: &muster_control::Agent| agent.session.as_ref().map(|session| session.peer.to_string());
@@ -30,7 +28,7 @@ async fn is_refused(site: &Site, identity: &ClientKeyLine, dialect: Dialect, cau
         Transport::Udp => format!("muster_agent_datagrams_dropped_total{{cause=\"{cause}\"}}"),
     };
     let before = site.count(1, &metric);
-    let mut agent = Agent::dial(site.address(1, dialect.from), identity, dialect).await;
+    let mut agent = Agent::dial(site.address_from(1, dialect.from), identity, dialect).await;
     agent.say(&FromAgent::Startup(dialect.release.startup())).await;
     match dialect.transport {
         Transport::Tcp => agent.expect_close().await,
@@ -101,13 +99,5 @@ async fn ipv6_is_served_and_its_agents_name_themselves() {
         is_accepted(&site, &ipv4, at("127.0.0.2", transport)).await;
         is_accepted(&site, &mixed, at("127.0.0.1", transport)).await;
         is_refused(&site, &host, at("127.0.0.1", transport), "foreign_address").await;
-    }
-}
-
-impl Site {
-    /// Where the secure channel is reached from there.
-    fn address(&self, number: usize, from: IpAddr) -> std::net::SocketAddr {
-        let local: IpAddr = if from.is_ipv4() { [127, 0, 0, 1].into() } else { "::1".parse().unwrap() };
-        std::net::SocketAddr::new(local, self.gateway(number).channel_address().port())
     }
 }

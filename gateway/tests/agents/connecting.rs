@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use muster_control::{AgentSet, Change, Millis, RemoveAgents, Status, StatusCode};
-use muster_gateway::codec::{FromAgent, Startup, ToAgent};
-
+use muster_control::{AgentSet, Change, CommandKind, Millis, RemoveAgents, Status, StatusCode};
+use muster_gateway::codec::{FromAgent, Method, Startup, ToAgent};
+use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
 
-use super::support::{Agent, Site};
+use super::support::{Agent, Dialect, Site, Transport};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_is_acked_then_pending_then_active_by_its_first_message() {
@@ -153,4 +153,32 @@ async fn a_gateway_that_stops_closes_its_ports_first_and_leaves_no_statement_beh
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
     let record = site.replica().read().await.unwrap().control.agents().get(agent.id()).unwrap().clone();
     assert_eq!(record.status, Status::Disconnected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_is_answered_in_the_cipher_of_its_latest_message() {
+    let site = Site::start().await;
+    for (name, transport) in [("tcp", Transport::Tcp), ("udp", Transport::Udp)] {
+        let mut agent = site.active_as(name, Dialect { transport, ..Dialect::default() }).await;
+        for method in [Method::Blowfish, Method::Aes, Method::Blowfish] {
+            agent.dialect.method = method;
+            agent.keepalive().await;
+        }
+        site.issue(CommandKind::Restart, agent.id()).await;
+        agent.expect_restart().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn counters_that_stand_still_or_go_back_are_taken_over_tcp() {
+    let site = Site::start().await;
+    let mut agent = site.active("web-01").await;
+    let keepalive = agent.frame(&FromAgent::Keepalive(b"x\n"));
+    for _ in 0..3 {
+        agent.stream().write_all(&keepalive).await.unwrap();
+        agent.expect_ack().await;
+    }
+    drop(agent.stream().shutdown().await);
+    let mut agent = Agent::connect(site.gateway(1).channel_address(), &agent.identity).await;
+    agent.startup().await;
 }

@@ -295,3 +295,22 @@ async fn an_agent_of_a_newer_line_is_refused_over_udp_each_time() {
     agent.wire.expect_quiet().await;
     assert_eq!(site.replica().view().control.agents().get(agent.id()).unwrap().status, Status::NeverConnected);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_number_is_never_used_twice() {
+    let site = Site::start().await;
+    let mut agent = site.active_as("web-01", Dialect::udp()).await;
+    let (id, command) = (agent.id(), site.issue(CommandKind::Restart, agent.id()).await);
+    // Unacked and unanswered, it may be lost or not: it is not sent again.
+    let payload = agent.hear().await.unwrap();
+    let ToAgent::Request { number, .. } = ToAgent::decode(&payload) else { panic!("{payload:?}") };
+    let first = number.to_string();
+    agent.keepalive().await;
+    agent.wire.expect_quiet().await;
+    agent.answer(&first, b"err Connection refused").await;
+    site.until_stage(id, command, Stage::Queued).await;
+    let second = agent.expect_restart().await;
+    assert_ne!(first, second);
+    agent.answer(&second, b"ok ").await;
+    assert_eq!(site.until_stage(id, command, Stage::Acknowledged).await.attempts, 2);
+}

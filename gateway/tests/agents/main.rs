@@ -4,6 +4,7 @@
 
 mod abuse;
 mod addresses;
+mod clones;
 mod connecting;
 mod datagrams;
 mod enrolling;

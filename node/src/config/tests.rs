@@ -110,6 +110,7 @@ fn a_value_out_of_range_is_named() {
         ("[api]\ncertificate = \"x\"", "api.key"),
         ("[enrollment]\nkey = \"x\"", "enrollment.certificate"),
         ("[channel]\nprotocol = []", "channel.protocol = []"),
+        ("[channel]\nconnection_overtake_time = \"61m\"", "channel.connection_overtake_time = 61m"),
         ("[channel]\nudp_backlog = \"1KiB\"", "channel.udp_backlog = 1KiB"),
         ("[api]\ntoken_lifetime = \"1500ms\"", "api.token_lifetime = 1500ms"),
         ("[enrollment]\npassword = \"\"", "enrollment.password"),

@@ -14,7 +14,7 @@ use muster_raft::{MemberConfig, Tuning};
 use super::error::ConfigError;
 use super::raw::{Protocol, RawCluster, RawConfig, RawMember};
 use super::relations;
-use super::unit::Size;
+use super::unit::{Size, Span};
 use super::{Config, LogConfig, NodeConfig, PeersConfig, TlsFiles, UsersConfig};
 
 impl RawConfig {
@@ -190,6 +190,7 @@ fn gateway(raw: &RawConfig, node_name: NodeName) -> Result<GatewayConfig, Config
             write_within: positive("channel.write_within", channel.write_within.0)?,
             write_backlog: bytes("channel.write_backlog", channel.write_backlog.0, 4 << 10)?,
             identify_within: positive("channel.identify_within", channel.identify_within.0)?,
+            connection_overtake_time: overtake_time(channel.connection_overtake_time)?,
             verify_msg_id: channel.verify_msg_id,
             udp_backlog: bytes("channel.udp_backlog", channel.udp_backlog.0, 64 << 10)?,
             udp_receive_buffer: bytes("channel.udp_receive_buffer", channel.udp_receive_buffer.0, 64 << 10)?,
@@ -201,6 +202,15 @@ fn gateway(raw: &RawConfig, node_name: NodeName) -> Result<GatewayConfig, Config
             commit_within: positive("agents.commit_within", agents.commit_within.0)?,
         },
     })
+}
+
+/// At most an hour, as in the reference.
+fn overtake_time(span: Span) -> Result<Duration, ConfigError> {
+    let most = Span(Duration::from_secs(3600));
+    if span > most {
+        return Err(value("channel.connection_overtake_time", span, format!("at most {most}; \"0s\" is for ever")));
+    }
+    Ok(span.0)
 }
 
 fn tls(

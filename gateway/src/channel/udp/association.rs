@@ -13,13 +13,13 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
 use super::dropped::Dropped;
-use super::replay::{Order, Place, ReplayWindow};
+use super::replay::{Order, ReplayWindow};
 use super::sink::{DatagramSink, LineOrder};
 use crate::channel::Channel;
 use crate::channel::caller::Caller;
 use crate::channel::conversation::{Conversation, Via};
-use crate::codec::{AgentVersion, FromAgent, Method, Opened, RequestNumber, ToAgent};
-use crate::session::{Input, LineId};
+use crate::codec::{AgentVersion, FromAgent, Method, Place, RequestNumber, ToAgent};
+use crate::session::{Input, LineId, Sink};
 
 /// The first version that obeys `force_reconnect`. Older ones would only take it for a sign that they are connected.
 const OBEYS_RECONNECT: AgentVersion = AgentVersion::new(4, 3, 0);
@@ -69,7 +69,8 @@ pub(super) struct Reaction {
     pub(super) dropped: Option<Dropped>,
 }
 
-/// What a datagram is judged by beside its content.
+/// What a datagram is judged by beside what it says.
+#[derive(Clone, Copy)]
 pub(super) struct Context<'a> {
     pub(super) channel: &'a Arc<Channel>,
     /// What the cluster knows of the agent.
@@ -77,12 +78,24 @@ pub(super) struct Context<'a> {
     /// Whoever takes the desk's orders for this agent.
     pub(super) orders: &'a UnboundedSender<LineOrder>,
     pub(super) from: SocketAddr,
+    pub(super) method: Method,
+    /// Where the sender's counters stand.
+    pub(super) place: Place,
 }
 
 impl Context<'_> {
-    /// The sender as people know it.
-    fn peer(&self) -> SocketAddr {
-        SocketAddr::new(self.from.ip().to_canonical(), self.from.port())
+    fn via(&self) -> Via {
+        let peer = SocketAddr::new(self.from.ip().to_canonical(), self.from.port());
+        Via { peer, place: self.place, is_connection: false }
+    }
+
+    fn connect(&self, line: LineId) -> Arc<dyn Sink> {
+        Arc::new(DatagramSink::new(self.orders.clone(), self.record.id, line))
+    }
+
+    /// Something for whoever sent the datagram.
+    fn answer(&self, message: &ToAgent<'_>) -> Answer {
+        Answer { to: self.from, method: self.method, payload: message.encode() }
     }
 }
 
@@ -116,42 +129,40 @@ impl Association {
         Answer { to: self.route, method: self.conversation.caller.method, payload }
     }
 
-    /// Takes a message that decrypted under the agent's key.
-    pub(super) fn take(&mut self, context: &Context<'_>, opened: &Opened) -> Reaction {
+    /// Takes what decrypted under the agent's key.
+    pub(super) fn take(&mut self, context: &Context<'_>, payload: &[u8]) -> Reaction {
         self.heard_at = Instant::now();
-        let place = Place::from(opened.numbering);
-        let message = FromAgent::decode(&opened.payload);
+        let message = FromAgent::decode(payload);
         if self.is_passed_by(&message, context.from) {
-            return self.passed(context, opened.method, place, message);
+            return self.passed(context, &message);
         }
         let order = match context.channel.config.channel.verify_msg_id {
-            true => self.window.judge(place),
+            true => self.window.judge(context.place),
             false => Order::Fresh,
         };
         match (&message, order) {
             (FromAgent::Startup(startup), Order::Late | Order::Repeated) if context.channel.admit(startup).is_ok() => {
-                self.challenge(context, opened, place)
+                self.challenge(context, payload)
             }
-            (FromAgent::Startup(_), _) => self.startup(context, opened.method, place, message),
+            (FromAgent::Startup(_), _) => self.startup(context, message),
             (_, Order::Repeated) => Reaction::dropped(Dropped::Repeated),
-            (FromAgent::Answer { .. }, _) => self.converse(context, opened.method, message, order),
-            _ if self.conversation.line().is_none() => self.stray(context, opened.method, message, order),
+            (FromAgent::Answer { .. }, _) => self.converse(context, message, order),
+            _ if self.conversation.line().is_none() => self.stray(context, message, order),
             // Of a process or a connection that is over, whatever it says.
-            (_, Order::Late) if place < self.since => Reaction::dropped(Dropped::Outdated),
-            _ => self.converse(context, opened.method, message, order),
+            (_, Order::Late) if context.place < self.since => Reaction::dropped(Dropped::Outdated),
+            _ => self.converse(context, message, order),
         }
     }
 
     /// A startup is a new connection, whatever was before it.
-    fn startup(&mut self, context: &Context<'_>, method: Method, place: Place, message: FromAgent<'_>) -> Reaction {
+    fn startup(&mut self, context: &Context<'_>, message: FromAgent<'_>) -> Reaction {
         let before = self.conversation.line();
-        let reaction = self.talk(context, context.from, method, message);
+        let reaction = self.talk(context, context.from, context.method, message);
         if reaction.dropped.is_some() {
             return reaction;
         }
-        self.route = context.from;
-        self.conversation.caller.method = method;
-        self.since = place;
+        self.moves_to(context);
+        self.since = context.place;
         self.challenge = None;
         let over = before.map(|line| Input::Disconnected { agent: context.record.id, line, unwritten: Vec::new() });
         Reaction { inputs: over.into_iter().chain(reaction.inputs).collect(), ..reaction }
@@ -159,20 +170,16 @@ impl Association {
 
     /// Acks a startup that may be a repeated one, as its sender waits for that first, and asks what only the agent can
     /// answer. Nothing else comes of it until then.
-    fn challenge(&mut self, context: &Context<'_>, opened: &Opened, place: Place) -> Reaction {
-        if !self.may_speak_unasked() {
-            return Reaction::dropped(Dropped::Repeated);
+    fn challenge(&mut self, context: &Context<'_>, payload: &[u8]) -> Reaction {
+        let mut reaction = Reaction::dropped(Dropped::Repeated);
+        if self.may_speak_unasked() {
+            let number = format!("c{:016x}", rand::random::<u64>());
+            let question = ToAgent::state_query(RequestNumber::new(&number).expect("a short word"));
+            reaction.answers = vec![context.answer(&ToAgent::Ack), context.answer(&question)];
+            let (from, place) = (context.from, context.place);
+            self.challenge = Some(Challenge { number, from, place, startup: payload.to_vec() });
         }
-        let number = format!("c{:016x}", rand::random::<u64>());
-        let question = ToAgent::state_query(RequestNumber::new(&number).expect("a short word")).encode();
-        let to = context.from;
-        let answer = |payload| Answer { to, method: opened.method, payload };
-        self.challenge = Some(Challenge { number, from: to, place, startup: opened.payload.clone() });
-        Reaction {
-            answers: vec![answer(ToAgent::Ack.encode()), answer(question)],
-            dropped: Some(Dropped::Repeated),
-            ..Reaction::default()
-        }
+        reaction
     }
 
     /// Whether this is what the sender of a doubtful startup was asked for.
@@ -182,45 +189,54 @@ impl Association {
     }
 
     /// The doubtful startup was the agent's own: its counters go on from there.
-    fn passed(&mut self, context: &Context<'_>, method: Method, place: Place, message: FromAgent<'_>) -> Reaction {
+    fn passed(&mut self, context: &Context<'_>, message: &FromAgent<'_>) -> Reaction {
         let Some(asked) = self.challenge.take() else { return Reaction::default() };
-        self.window = ReplayWindow::default();
-        self.window.judge(asked.place);
-        self.window.judge(place);
-        let mut reaction = self.startup(context, method, asked.place, FromAgent::decode(&asked.startup));
+        let begun = Context { place: asked.place, ..*context };
+        let mut reaction = self.startup(&begun, FromAgent::decode(&asked.startup));
         reaction.answers.clear(); // it was acked already
         if let FromAgent::Answer { number, .. } = message {
-            reaction.answers.push(self.order(ToAgent::RequestAck(number).encode()));
+            reaction.answers.push(context.answer(&ToAgent::RequestAck(*number)));
+        }
+        if reaction.dropped.is_none() {
+            self.window = ReplayWindow::default();
+            self.window.judge(asked.place);
+            self.window.judge(context.place);
         }
         reaction
     }
 
     /// A message without a session here: the node has started anew, or the session went elsewhere or ended.
-    fn stray(&mut self, context: &Context<'_>, method: Method, message: FromAgent<'_>, order: Order) -> Reaction {
+    fn stray(&mut self, context: &Context<'_>, message: FromAgent<'_>, order: Order) -> Reaction {
         if order != Order::Fresh || matches!(message, FromAgent::Shutdown | FromAgent::RequestAck(_)) {
             return Reaction::dropped(Dropped::NoSession);
         }
         if let Some(epoch) = resumable(context.record) {
-            self.route = context.from;
-            self.conversation.caller.method = method;
-            let via = Via { peer: context.peer(), is_connection: false };
-            let resumed = self.conversation.resume(context.channel, epoch, &via, |line| connect(context, line));
-            let reaction = self.converse(context, method, message, order);
-            return Reaction { inputs: resumed.into_iter().chain(reaction.inputs).collect(), ..reaction };
+            let connect = |line| context.connect(line);
+            return match self.conversation.resume(context.channel, epoch, &context.via(), connect) {
+                Err(ending) => Reaction::dropped(ending.into()),
+                Ok(mut inputs) => {
+                    self.moves_to(context);
+                    let reaction = self.converse(context, message, order);
+                    inputs.extend(reaction.inputs);
+                    Reaction { inputs, ..reaction }
+                }
+            };
         }
         let mut reaction = Reaction::dropped(Dropped::NoSession);
         let version = context.record.report.version.as_ref().and_then(|text| text.as_str().parse().ok());
         if version.is_some_and(|version: AgentVersion| version >= OBEYS_RECONNECT) && self.may_speak_unasked() {
-            reaction.answers.push(Answer { to: context.from, method, payload: ToAgent::ForceReconnect.encode() });
+            reaction.answers.push(context.answer(&ToAgent::ForceReconnect));
         }
         reaction
     }
 
     /// A message of the agent as it goes on.
-    fn converse(&mut self, context: &Context<'_>, method: Method, message: FromAgent<'_>, order: Order) -> Reaction {
+    fn converse(&mut self, context: &Context<'_>, message: FromAgent<'_>, order: Order) -> Reaction {
         if order == Order::Fresh && !matches!(message, FromAgent::Event(_) | FromAgent::Other(_)) {
-            self.route = context.from;
-            self.conversation.caller.method = method;
+            if let Err(ending) = context.channel.move_to(context.record.id, context.via().peer) {
+                return Reaction::dropped(ending.into());
+            }
+            self.moves_to(context);
         }
         // The agent repeats an answer until it knows that it came, and answers nothing else before.
         let received = match &message {
@@ -233,13 +249,19 @@ impl Association {
     }
 
     fn talk(&mut self, context: &Context<'_>, to: SocketAddr, method: Method, message: FromAgent<'_>) -> Reaction {
-        let via = Via { peer: context.peer(), is_connection: false };
-        let said = self.conversation.take(context.channel, message, &via, |line| connect(context, line));
+        let connect = |line| context.connect(line);
+        let said = self.conversation.take(context.channel, message, &context.via(), connect);
         Reaction {
             answers: said.answer.map(|payload| Answer { to, method, payload }).into_iter().collect(),
             inputs: said.inputs,
             dropped: said.ending.map(Dropped::from),
         }
+    }
+
+    /// From now on the agent is where this came from.
+    fn moves_to(&mut self, context: &Context<'_>) {
+        self.route = context.from;
+        self.conversation.caller.method = context.method;
     }
 
     fn may_speak_unasked(&mut self) -> bool {
@@ -262,8 +284,4 @@ impl Reaction {
 fn resumable(record: &Agent) -> Option<Epoch> {
     let lost = record.session.is_none() && record.status_code == StatusCode::NodeLost;
     lost.then_some(record.epoch)
-}
-
-fn connect(context: &Context<'_>, line: LineId) -> Arc<DatagramSink> {
-    Arc::new(DatagramSink::new(context.orders.clone(), context.record.id, line))
 }

@@ -1,14 +1,10 @@
 //! Which datagrams of an agent were here before (3.7): the network may bring one twice or late, and whoever saw one pass
 //! can send it again.
 
-use crate::codec::Numbering;
+use crate::codec::Place;
 
 /// How far behind the newest one a datagram is still told apart from the others.
 const WIDTH: u64 = u128::BITS as u64;
-
-/// Place of a message in the order of its sender.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place(u64);
 
 /// What of one agent's messages came already; nothing, at first.
 #[derive(Clone, Copy, Debug, Default)]
@@ -29,21 +25,15 @@ pub(super) enum Order {
     Repeated,
 }
 
-impl From<Numbering> for Place {
-    fn from(Numbering { global, local, .. }: Numbering) -> Self {
-        Self(global * 10_000 + u64::from(local))
-    }
-}
-
 impl ReplayWindow {
     /// Judges a message that is surely of the key's holder, and remembers that it came.
     pub(super) fn judge(&mut self, place: Place) -> Order {
-        if let Some(ahead) = place.0.checked_sub(self.newest.0).filter(|ahead| *ahead > 0) {
+        if let Some(ahead) = place.get().checked_sub(self.newest.get()).filter(|ahead| *ahead > 0) {
             self.came = u32::try_from(ahead).ok().and_then(|ahead| self.came.checked_shl(ahead)).unwrap_or(0) | 1;
             self.newest = place;
             return Order::Fresh;
         }
-        let behind = self.newest.0 - place.0;
+        let behind = self.newest.get() - place.get();
         if behind >= WIDTH || self.came & (1 << behind) != 0 {
             return Order::Repeated;
         }
@@ -59,9 +49,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::codec::Numbering;
 
     fn place(global: u64, local: u16) -> Place {
-        Numbering { global, local, noise: 0 }.into()
+        Numbering { global, local, noise: 0 }.place()
     }
 
     #[test]

@@ -93,9 +93,10 @@ impl Worker {
             self.associations.insert(record.id, made);
         }
         let Some(association) = self.associations.get_mut(&record.id) else { return Ok(()) };
-        let context = Context { channel: &self.channel, record: &record, orders: &self.orders, from };
+        let (method, place) = (opened.method, opened.numbering.place());
+        let context = Context { channel: &self.channel, record: &record, orders: &self.orders, from, method, place };
         let was_open = association.conversation.line().is_some();
-        let reaction = association.take(&context, &opened);
+        let reaction = association.take(&context, &opened.payload);
         if !was_open && association.conversation.line().is_some() {
             self.channel.metrics.udp_sessions.inc();
         }
@@ -164,6 +165,7 @@ impl Worker {
             return;
         }
         association.conversation.hang_up();
+        self.channel.holders.release(agent, line, Instant::now());
         self.channel.metrics.udp_sessions.dec();
         self.channel.metrics.closed(ending.label());
         tracing::debug!(agent_id = %agent, cause = ending.label(), "session of an agent over UDP ended");

@@ -1,6 +1,6 @@
 //! Gateways on some nodes of a cluster.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -81,6 +81,16 @@ impl Site {
         &self.gateways[number - 1].0
     }
 
+    /// Where the secure channel is reached from there, if it listens everywhere.
+    pub(crate) fn address_from(&self, number: usize, from: IpAddr) -> SocketAddr {
+        let bound = self.gateway(number).channel_address();
+        match bound.ip() {
+            ip if !ip.is_unspecified() => bound,
+            _ if from.is_ipv4() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), bound.port()),
+            _ => SocketAddr::new(Ipv6Addr::LOCALHOST.into(), bound.port()),
+        }
+    }
+
     pub(crate) async fn stop_gateway(&mut self, number: usize) {
         self.gateways.remove(number - 1).0.stop(PATIENCE).await;
     }
@@ -132,7 +142,7 @@ impl Site {
 
     pub(crate) async fn active_as(&self, name: &str, dialect: Dialect) -> Agent {
         let identity = self.enroll(name).await;
-        let mut agent = Agent::dial(self.gateway(1).channel_address(), &identity, dialect).await;
+        let mut agent = Agent::dial(self.address_from(1, dialect.from), &identity, dialect).await;
         agent.startup().await;
         agent.keepalive().await;
         self.until_agent(agent.id(), "it is active", |agent| agent.status == muster_control::Status::Active).await;
@@ -141,7 +151,8 @@ impl Site {
 
     /// The agent comes back on a new connection, without a word.
     pub(crate) async fn reconnect(&self, agent: Agent) -> Agent {
-        agent.dial_again(self.gateway(1).channel_address()).await
+        let address = self.address_from(1, agent.dialect.from);
+        agent.dial_again(address).await
     }
 
     pub(crate) async fn until_agent(
