@@ -111,7 +111,7 @@ fn seen(now: Stamp, from: u32, count: u32, told: bool) -> Change {
         keepalive_at: Some(now),
         report: told.then(|| report(number)),
     };
-    Change::Seen(Seen { sightings: (from..from + count).map(sighting).collect() })
+    Change::Seen(Seen { sightings: (from..from + count).map(sighting).collect(), refused: None })
 }
 
 fn resident_bytes() -> u64 {

@@ -128,6 +128,12 @@ pub enum StatusCode {
     /// Nothing to tell.
     #[n(0)]
     None,
+    /// Its newest startup was refused: its version is too new.
+    #[n(1)]
+    TooNew,
+    /// Its newest startup was refused: its version could not be read.
+    #[n(2)]
+    NoVersion,
     /// It announced its shutdown.
     #[n(3)]
     Shutdown,
@@ -144,6 +150,8 @@ impl StatusCode {
     pub const fn number(self) -> u8 {
         match self {
             Self::None => 0,
+            Self::TooNew => 1,
+            Self::NoVersion => 2,
             Self::Shutdown => 3,
             Self::Silent => 4,
             Self::NodeLost => 5,

@@ -13,7 +13,10 @@ use crate::selector::{AgentSet, Selector};
 use crate::stamp::{Millis, Stamp};
 use crate::text::{AgentName, ClientKey, GroupName, Label, NodeName, RegisteredAddress, UserName};
 use crate::user::SigningKey;
-use crate::{agent::Status, outcome::Outcome};
+use crate::{
+    agent::{Status, StatusCode},
+    outcome::Outcome,
+};
 
 /// One proposal.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -353,6 +356,20 @@ pub struct Seen {
     /// One for each agent that was heard of.
     #[n(0)]
     pub sightings: Vec<Sighting>,
+    /// Startups that were refused; `None` in entries of versions that did not tell.
+    #[n(1)]
+    pub refused: Option<Vec<RefusedStartup>>,
+}
+
+/// A startup that was refused. It opened no session, so it stands under no epoch and says nothing against one.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct RefusedStartup {
+    /// The agent.
+    #[n(0)]
+    pub agent: AgentId,
+    /// [`StatusCode::TooNew`] or [`StatusCode::NoVersion`].
+    #[n(1)]
+    pub code: StatusCode,
 }
 
 /// What was heard of one agent.

@@ -42,7 +42,8 @@ pub use author::{Author, Authored};
 pub use change::{
     AssignGroup, Change, CloseCause, CloseSession, CloseSessions, EnrollAgent, EnrollAgents, Evidence, Force,
     FoundCluster, IssueCommand, LeaveGroups, MarkSent, NewUser, OpenSession, OpenSessions, ProcessState, Receipt,
-    Receipts, ReleaseLease, RemoveAgents, RemoveGroups, RenewLease, Seen, Send, Sighting, UnassignGroup,
+    Receipts, RefusedStartup, ReleaseLease, RemoveAgents, RemoveGroups, RenewLease, Seen, Send, Sighting,
+    UnassignGroup,
 };
 pub use command::{Command, CommandHead, CommandKind, Delivery, Reason, Stage};
 pub use control::Control;

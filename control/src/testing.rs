@@ -180,7 +180,7 @@ impl Script {
 
     pub(crate) fn sighting(&mut self, agent: AgentId, epoch: Epoch) -> Result<(), Refusal> {
         let sighting = Sighting { agent, epoch, keepalive_at: Some(self.now), report: None };
-        single(self.apply(Change::Seen(Seen { sightings: vec![sighting] })))
+        single(self.apply(Change::Seen(Seen { sightings: vec![sighting], refused: None })))
     }
 
     /// Opens a session and lets the agent send a keepalive in it.

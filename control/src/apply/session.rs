@@ -1,7 +1,9 @@
 //! Sessions: who holds an agent's connection, and whose statements about it count.
 
 use crate::agent::{Agent, Session, Status, StatusCode};
-use crate::change::{CloseCause, CloseSession, CloseSessions, OpenSession, OpenSessions, Seen, Sighting};
+use crate::change::{
+    CloseCause, CloseSession, CloseSessions, OpenSession, OpenSessions, RefusedStartup, Seen, Sighting,
+};
 use crate::control::{Control, Turn};
 use crate::event::{EndCause, Event};
 use crate::ids::{AgentId, Epoch, Generation, NodeId};
@@ -99,7 +101,22 @@ impl Control {
     }
 
     pub(crate) fn seen(&mut self, seen: &Seen, turn: &mut Turn) -> Outcome {
+        for startup in seen.refused.iter().flatten() {
+            self.refused_startup(startup, turn);
+        }
         refused(seen.sightings.iter().map(|sighting| (sighting.agent, self.sighting(sighting, turn))))
+    }
+
+    /// Only the reason changes, and not while somebody holds a session: a refusal has no epoch to be right with.
+    fn refused_startup(&mut self, startup: &RefusedStartup, turn: &Turn) {
+        let is_reason = matches!(startup.code, StatusCode::TooNew | StatusCode::NoVersion);
+        let told = |agent: &Agent| agent.session.is_none() && agent.status_code != startup.code;
+        if is_reason && self.agents.get(startup.agent).is_some_and(|agent| told(agent)) {
+            self.agents.update(startup.agent, |agent| {
+                agent.status_code = startup.code;
+                agent.revision = turn.index;
+            });
+        }
     }
 
     fn sighting(&mut self, sighting: &Sighting, turn: &Turn) -> Result<(), Refusal> {
@@ -171,7 +188,10 @@ mod tests {
     fn tell(script: &mut Script, agent: AgentId, epoch: Epoch, report: Report) {
         let keepalive_at = Some(script.control.clock());
         let sighting = Sighting { agent, epoch, keepalive_at, report: Some(report) };
-        assert_eq!(script.apply(Change::Seen(Seen { sightings: vec![sighting] })), refused(std::iter::empty()));
+        assert_eq!(
+            script.apply(Change::Seen(Seen { sightings: vec![sighting], refused: None })),
+            refused(std::iter::empty())
+        );
     }
 
     #[test]
@@ -182,9 +202,28 @@ mod tests {
         let epoch = script.opened(agent, 1);
         assert_eq!(script.agent(agent).status, Status::Pending);
         let sighting = Sighting { agent, epoch, keepalive_at: None, report: None };
-        script.apply(Change::Seen(Seen { sightings: vec![sighting] }));
+        script.apply(Change::Seen(Seen { sightings: vec![sighting], refused: None }));
         assert_eq!(script.agent(agent).status, Status::Active);
         assert_eq!(script.agent(agent).report.version, None);
+    }
+
+    #[test]
+    fn a_refused_startup_tells_its_reason_and_disturbs_no_session() {
+        let mut script = Script::new();
+        script.node(1);
+        let agent = script.enroll();
+        let refuse = |script: &mut Script, code| {
+            let refused = Some(vec![RefusedStartup { agent, code }]);
+            script.apply(Change::Seen(Seen { sightings: Vec::new(), refused }));
+            let record = script.agent(agent);
+            (record.status, record.status_code)
+        };
+        for code in [StatusCode::TooNew, StatusCode::NoVersion] {
+            assert_eq!(refuse(&mut script, code), (Status::NeverConnected, code));
+        }
+        assert_eq!(refuse(&mut script, StatusCode::Shutdown).1, StatusCode::NoVersion, "that is no such reason");
+        script.opened(agent, 1);
+        assert_eq!(refuse(&mut script, StatusCode::TooNew), (Status::Pending, StatusCode::None));
     }
 
     #[test]
@@ -219,7 +258,7 @@ mod tests {
         let sightings = [(moved, old), (fresh, epoch)]
             .map(|(agent, epoch)| Sighting { agent, epoch, keepalive_at: None, report: None })
             .to_vec();
-        script.apply(Change::Seen(Seen { sightings }));
+        script.apply(Change::Seen(Seen { sightings, refused: None }));
         assert_eq!(script.agent(fresh).status, Status::Active);
     }
 
@@ -281,7 +320,7 @@ mod tests {
         let (agent, epoch) = script.connected(1);
         let before = script.agent(agent).last_keepalive;
         let late = Sighting { agent, epoch, keepalive_at: Some(Stamp::from_millis(1)), report: None };
-        script.apply(Change::Seen(Seen { sightings: vec![late] }));
+        script.apply(Change::Seen(Seen { sightings: vec![late], refused: None }));
         assert_eq!(script.agent(agent).last_keepalive, before);
     }
 }

@@ -7,8 +7,8 @@ use muster_control::{
     AgentId, AgentSet, AssignGroup, Author, Change, CloseCause, CloseSession, CloseSessions, CommandId, CommandKind,
     EnrollAgent, EnrollAgents, Epoch, Evidence, Force, FoundCluster, Generation, GroupName, IssueCommand, Label,
     LeaveGroups, LogIndex, MarkSent, Millis, NewUser, NodeId, OpenSession, OpenSessions, OperatingSystem, ProcessState,
-    Receipt, Receipts, ReleaseLease, RemoveAgents, RemoveGroups, RenewLease, Report, Seen, Selector, Send, Shared,
-    Sighting, SigningKey, Stamp, Status, UnassignGroup,
+    Receipt, Receipts, RefusedStartup, ReleaseLease, RemoveAgents, RemoveGroups, RenewLease, Report, Seen, Selector,
+    Send, Shared, Sighting, SigningKey, Stamp, Status, StatusCode, UnassignGroup,
 };
 
 const GOLDEN: &str = include_str!("changes.txt");
@@ -119,6 +119,7 @@ fn changes() -> Vec<Change> {
                 keepalive_at: Some(Stamp::from_millis(1_700_000_000_000)),
                 report: Some(report()),
             }],
+            refused: None,
         }),
         Change::CreateGroup(web()),
         Change::RemoveGroups(RemoveGroups { groups: Some(vec![web()]) }),
@@ -146,6 +147,10 @@ fn changes() -> Vec<Change> {
         }),
         Change::EnrollAgent(enrollment()),
         Change::EnrollAgents(EnrollAgents { enrollments: vec![enrollment(), enrollment()] }),
+        Change::Seen(Seen {
+            sightings: Vec::new(),
+            refused: Some(vec![RefusedStartup { agent, code: StatusCode::TooNew }]),
+        }),
     ]
 }
 

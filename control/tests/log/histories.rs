@@ -5,8 +5,8 @@ use muster_control::{
     AgentId, AgentSet, AssignGroup, Author, Change, CloseCause, CloseSession, CloseSessions, CommandId, CommandKind,
     Control, EnrollAgent, EnrollAgents, Epoch, Evidence, Force, FoundCluster, Generation, GroupName, IssueCommand,
     Label, LeaveGroups, LogIndex, MarkSent, Millis, NewUser, NodeId, OpenSession, OpenSessions, ProcessState, Receipt,
-    Receipts, RegisteredAddress, ReleaseLease, RemoveAgents, RemoveGroups, Report, Seen, Selector, Send, Sighting,
-    SigningKey,
+    Receipts, RefusedStartup, RegisteredAddress, ReleaseLease, RemoveAgents, RemoveGroups, Report, Seen, Selector,
+    Send, Sighting, SigningKey, StatusCode,
 };
 use proptest::prelude::*;
 
@@ -24,6 +24,7 @@ enum Step {
     Resume { agent: u8, node: u64, behind: u64 },
     Close { agent: u8, behind: u64, cause: CloseCause },
     Seen { agent: u8, behind: u64, keepalive: bool, version: Option<u8> },
+    RefuseStartup { agent: u8, code: StatusCode },
     Issue { kind: CommandKind, to: Option<Vec<u8>> },
     Send { agent: u8, behind: u64, command: u8 },
     Receipt { agent: u8, behind: u64, command: u8, evidence: Evidence },
@@ -52,6 +53,7 @@ fn step() -> impl Strategy<Value = Step> {
     let cause = prop_oneof![Just(CloseCause::Shutdown), Just(CloseCause::Silent)];
     let to = proptest::option::of(proptest::collection::vec(0..8_u8, 0..4));
     let version = proptest::option::of(0..3_u8);
+    let code = prop_oneof![Just(StatusCode::TooNew), Just(StatusCode::NoVersion)];
     prop_oneof![
         2 => prop_oneof![0..3_000_u64, 0..200_000_u64].prop_map(Step::Pass),
         6 => node().prop_map(Step::Renew),
@@ -66,6 +68,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (agent(), behind(), cause).prop_map(|(agent, behind, cause)| Step::Close { agent, behind, cause }),
         8 => (agent(), behind(), any::<bool>(), version)
             .prop_map(|(agent, behind, keepalive, version)| Step::Seen { agent, behind, keepalive, version }),
+        1 => (agent(), code).prop_map(|(agent, code)| Step::RefuseStartup { agent, code }),
         4 => (kind(), to).prop_map(|(kind, to)| Step::Issue { kind, to }),
         8 => (agent(), behind(), 0..8_u8).prop_map(|(agent, behind, command)| Step::Send { agent, behind, command }),
         8 => (agent(), behind(), 0..8_u8, evidence())
@@ -156,7 +159,11 @@ fn take(log: &mut Log, step: &Step) {
             let version = version.map(|minor| Label::truncated(&format!("Wazuh v4.{minor}.0")));
             let report = version.map(|version| Report { version: Some(version), ..Report::default() });
             let sighting = Sighting { agent, epoch, keepalive_at: keepalive.then_some(log.now), report };
-            Change::Seen(Seen { sightings: vec![sighting] })
+            Change::Seen(Seen { sightings: vec![sighting], refused: None })
+        }
+        Step::RefuseStartup { agent, code } => {
+            let refused = Some(vec![RefusedStartup { agent: id(&log.control, agent), code }]);
+            Change::Seen(Seen { sightings: Vec::new(), refused })
         }
         Step::Issue { kind, to } => {
             let ids = |picks: Vec<u8>| picks.into_iter().map(|pick| id(&log.control, pick)).collect();

@@ -89,7 +89,10 @@ fn change(message: Message) -> Change {
         Message::Heard { minor, .. } => {
             let version = Some(Label::truncated(&format!("Wazuh v4.{minor}.0")));
             let report = Some(Report { version, ..Report::default() });
-            Change::Seen(Seen { sightings: vec![Sighting { agent: AGENT, epoch, keepalive_at: None, report }] })
+            Change::Seen(Seen {
+                sightings: vec![Sighting { agent: AGENT, epoch, keepalive_at: None, report }],
+                refused: None,
+            })
         }
         Message::Closed { cause, .. } => {
             Change::CloseSessions(CloseSessions { closes: vec![CloseSession { agent: AGENT, epoch, cause }] })

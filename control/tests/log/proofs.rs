@@ -242,7 +242,10 @@ impl World {
         self.apply(match statement {
             Statement::Heard { keepalive } => {
                 let keepalive_at = keepalive.then_some(self.log.now);
-                Change::Seen(Seen { sightings: vec![Sighting { agent, epoch, keepalive_at, report: None }] })
+                Change::Seen(Seen {
+                    sightings: vec![Sighting { agent, epoch, keepalive_at, report: None }],
+                    refused: None,
+                })
             }
             Statement::Send(command) => Change::MarkSent(MarkSent { sends: vec![Send { agent, epoch, command }] }),
             Statement::Evidence(command, evidence) => {

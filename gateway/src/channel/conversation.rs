@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use muster_control::{AgentId, Epoch, Label};
+use muster_control::{Agent, AgentId, Epoch, Label, StatusCode};
 
 use super::caller::Caller;
 use super::ending::Ending;
@@ -118,7 +118,7 @@ impl Conversation {
     ) -> Reaction {
         let version = match channel.admit(&startup) {
             Ok(version) => version,
-            Err(refusal) => return Reaction::refuse(&refusal),
+            Err((code, refusal)) => return self.refuse(channel, code, &refusal),
         };
         let began = Beginning::Startup { version, at: channel.replica.view().index };
         if let Err(ending) = self.open(channel, via, connect) {
@@ -126,6 +126,18 @@ impl Conversation {
         }
         let inputs = self.connected(channel, began, via);
         Reaction { answer: Some(ToAgent::Ack.encode()), inputs, ending: None }
+    }
+
+    /// The agent tries again for ever, so the cluster is told only what it does not know.
+    fn refuse(&self, channel: &Channel, code: StatusCode, refusal: &ToAgent<'_>) -> Reaction {
+        let (agent, view) = (self.caller.agent, channel.replica.view());
+        let is_news = |agent: &Agent| agent.session.is_none() && agent.status_code != code;
+        let is_news = view.control.agents().get(agent).is_some_and(|agent| is_news(agent));
+        Reaction {
+            answer: Some(refusal.encode()),
+            inputs: is_news.then_some(Input::Refused { agent, code }).into_iter().collect(),
+            ending: Some(Ending::VersionRefused),
+        }
     }
 
     /// Goes on without a startup where the session with this epoch was ended by a lapsed lease.
@@ -219,21 +231,17 @@ impl Conversation {
     }
 }
 
-impl Reaction {
-    fn refuse(refusal: &ToAgent<'_>) -> Self {
-        Self { answer: Some(refusal.encode()), ending: Some(Ending::VersionRefused), ..Self::default() }
-    }
-}
-
 impl Channel {
     /// The version that a startup tells, as reports have it.
     ///
     /// # Errors
-    /// What the agent is to hear in place of the ack.
-    pub(super) fn admit(&self, startup: &Startup<'_>) -> Result<Option<Label>, ToAgent<'static>> {
+    /// Why it is refused, for people, and what the agent is to hear in place of the ack.
+    pub(super) fn admit(&self, startup: &Startup<'_>) -> Result<Option<Label>, (StatusCode, ToAgent<'static>)> {
         match startup {
-            Startup::Unreadable => Err(ToAgent::refused_as_unreadable()),
-            Startup::Version(version) if self.is_too_new(version) => Err(ToAgent::refused_as_too_new()),
+            Startup::Unreadable => Err((StatusCode::NoVersion, ToAgent::refused_as_unreadable())),
+            Startup::Version(version) if self.is_too_new(version) => {
+                Err((StatusCode::TooNew, ToAgent::refused_as_too_new()))
+            }
             Startup::Version(version) => Ok(Some(product_version(version))),
             Startup::Silent => Ok(None),
         }

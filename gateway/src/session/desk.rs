@@ -6,10 +6,10 @@ mod sessions;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use muster_control::{AgentId, CloseCause, Evidence, Generation, NodeId};
+use muster_control::{AgentId, CloseCause, Evidence, Generation, NodeId, RefusedStartup, StatusCode};
 use tokio::time::Instant;
 
 use super::input::{Beginning, Connected, Heard, Input};
@@ -41,13 +41,22 @@ pub(crate) struct Desk {
     queue: StatementQueue,
     /// Agents with keepalives that wait for the next interval.
     sighted: Vec<AgentId>,
+    /// Startups that were refused. One that is lost on its way to the log is told again: agents try again for ever.
+    refused: BTreeMap<AgentId, StatusCode>,
     metrics: Metrics,
 }
 
 impl Desk {
     /// A desk without agents.
     pub(crate) fn new(config: DeskConfig, metrics: Metrics) -> Self {
-        Self { config, seats: HashMap::new(), queue: StatementQueue::default(), sighted: Vec::new(), metrics }
+        Self {
+            config,
+            seats: HashMap::new(),
+            queue: StatementQueue::default(),
+            sighted: Vec::new(),
+            refused: BTreeMap::new(),
+            metrics,
+        }
     }
 
     /// Takes what a connection told.
@@ -56,6 +65,7 @@ impl Desk {
             Input::Connected(connected) => self.connected(connected),
             Input::Heard { agent, line, heard } => self.heard(agent, line, heard),
             Input::Disconnected { agent, line, unwritten } => self.disconnected(agent, line, unwritten),
+            Input::Refused { agent, code } => _ = self.refused.insert(agent, code),
         }
     }
 
@@ -162,6 +172,14 @@ impl Desk {
         for agent in std::mem::take(&mut self.sighted) {
             self.flush_sight(agent);
         }
+    }
+
+    /// The refused startups of one change.
+    fn take_refused(&mut self) -> Vec<RefusedStartup> {
+        let rest = self.refused.keys().nth(self.config.batch_limit).copied();
+        let rest = rest.map(|first| self.refused.split_off(&first)).unwrap_or_default();
+        let taken = std::mem::replace(&mut self.refused, rest);
+        taken.into_iter().map(|(agent, code)| RefusedStartup { agent, code }).collect()
     }
 
     fn flush_sight(&mut self, agent: AgentId) {

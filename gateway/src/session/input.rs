@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use muster_control::{AgentId, CommandId, Epoch, Label, LogIndex, ProcessState, Report, Stamp};
+use muster_control::{AgentId, CommandId, Epoch, Label, LogIndex, ProcessState, Report, Stamp, StatusCode};
 
 use super::pulse::Pulse;
 use super::sink::{LineId, Sink, Ticket};
@@ -19,6 +19,13 @@ pub(crate) enum Input {
         line: LineId,
         /// The message.
         heard: Heard,
+    },
+    /// A startup was refused, so there is no session.
+    Refused {
+        /// The agent.
+        agent: AgentId,
+        /// Why.
+        code: StatusCode,
     },
     /// The connection is gone.
     Disconnected {

@@ -124,6 +124,24 @@ async fn an_agent_of_a_newer_line_gets_an_error_in_place_of_the_ack() {
     let payload = agent.hear().await.unwrap();
     assert_eq!(ToAgent::decode(&payload), ToAgent::refused_as_too_new());
     agent.expect_close().await;
+    site.until_agent(agent.id(), "people know why", |agent| agent.status_code == StatusCode::TooNew).await;
+    let mut agent = site.reconnect(agent).await;
+    agent.say(&FromAgent::Startup(Startup::Unreadable)).await;
+    agent.expect(&ToAgent::refused_as_unreadable()).await;
+    agent.expect_close().await;
+    site.until_agent(agent.id(), "people know why", |agent| agent.status_code == StatusCode::NoVersion).await;
+    let mut agent = site.reconnect(agent).await;
+    agent.startup().await;
+    site.until_agent(agent.id(), "all is well", |agent| agent.status_code == StatusCode::None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn agents_of_a_newer_line_are_taken_if_that_is_configured() {
+    let site = Site::start_with(1, 1, |config| config.allow_higher_versions = true).await;
+    let identity = site.enroll("web-01").await;
+    let mut agent = Agent::connect(site.gateway(1).channel_address(), &identity).await;
+    agent.say(&FromAgent::Startup(Startup::Version("v4.15.0".into()))).await;
+    agent.expect_ack().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

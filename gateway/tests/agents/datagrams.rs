@@ -293,7 +293,8 @@ async fn an_agent_of_a_newer_line_is_refused_over_udp_each_time() {
     }
     site.until_count(&dropped("version_refused"), 2).await;
     agent.wire.expect_quiet().await;
-    assert_eq!(site.replica().view().control.agents().get(agent.id()).unwrap().status, Status::NeverConnected);
+    let record = site.until_agent(agent.id(), "people know why", |agent| agent.status_code == StatusCode::TooNew).await;
+    assert_eq!(record.status, Status::NeverConnected);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -239,7 +239,7 @@ impl Server {
     pub(crate) async fn tell(&self, agent: AgentId, epoch: Epoch, report: Report) {
         let keepalive_at = Some(Stamp::from_millis(1_795_000_000_000));
         let sighting = Sighting { agent, epoch, keepalive_at, report: Some(report) };
-        let outcome = self.propose(Change::Seen(Seen { sightings: vec![sighting] })).await;
+        let outcome = self.propose(Change::Seen(Seen { sightings: vec![sighting], refused: None })).await;
         assert!(matches!(&outcome, Outcome::Agents(answer) if answer.refused.is_empty()), "{outcome:?}");
     }
 

@@ -265,5 +265,5 @@ pub(crate) fn seen_of(agents: u32) -> Change {
         keepalive_at: Some(Stamp::from_millis(1_800_000_000_000)),
         report: None,
     };
-    Change::Seen(Seen { sightings: (1..=agents).map(sighting).collect() })
+    Change::Seen(Seen { sightings: (1..=agents).map(sighting).collect(), refused: None })
 }

@@ -39,7 +39,7 @@ fn sent_to_a_fresh_process() -> Case {
     let agent = script.enroll();
     let epoch = script.opened(agent, 1);
     let heard = Sighting { agent, epoch, keepalive_at: None, report: None };
-    script.apply(Change::Seen(Seen { sightings: vec![heard] }));
+    script.apply(Change::Seen(Seen { sightings: vec![heard], refused: None }));
     let command = script.restart(agent);
     script.send(agent, epoch, command).expect("it is queued for this session");
     Case { script, agent, epoch, command }

@@ -57,7 +57,7 @@ pub(crate) enum Next {
 impl Desk {
     /// Whether something of one kind waits. What is collected of one kind may leave something of another kind waiting.
     pub(crate) fn has_waiting(&self, kind: Kind) -> bool {
-        self.queue.has_ready(kind)
+        self.queue.has_ready(kind) || (kind == Kind::Sighting && !self.refused.is_empty())
     }
 
     /// Collects what waits of one kind, or `None` if nothing does. At most one batch of a kind may be out.
@@ -87,14 +87,15 @@ impl Desk {
                 parts.push(Part { agent, under });
             }
         }
-        let statements = content.len();
+        let refused = (kind == Kind::Sighting).then(|| self.take_refused()).filter(|refused| !refused.is_empty());
+        let statements = content.len() + refused.as_ref().map_or(0, Vec::len);
         let (node, generation) = (self.config.node, self.config.generation);
         (statements > 0).then(|| {
             let change = match kind {
                 Kind::Open => Change::OpenSessions(OpenSessions { node, generation, sessions: content.opens }),
                 Kind::Send => Change::MarkSent(MarkSent { sends: content.sends }),
                 Kind::Receipt => Change::Receipts(Receipts { receipts: content.receipts }),
-                Kind::Sighting => Change::Seen(Seen { sightings: content.sightings }),
+                Kind::Sighting => Change::Seen(Seen { sightings: content.sightings, refused }),
                 Kind::Close => Change::CloseSessions(CloseSessions { closes: content.closes }),
             };
             Batch { kind, change, statements, parts }

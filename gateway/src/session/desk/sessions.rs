@@ -51,7 +51,7 @@ impl Desk {
             _ if record.epoch != epoch => EndCause::Superseded,
             StatusCode::NodeLost => EndCause::NodeLost,
             StatusCode::Shutdown => EndCause::Shutdown,
-            StatusCode::Silent | StatusCode::None => EndCause::Silent,
+            StatusCode::Silent | StatusCode::None | StatusCode::TooNew | StatusCode::NoVersion => EndCause::Silent,
         };
         self.ended(agent, epoch, cause, control);
     }
