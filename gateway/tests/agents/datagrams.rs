@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use muster_control::{CommandKind, Stage, Status, StatusCode};
+use muster_control::{CommandKind, Epoch, Stage, Status, StatusCode};
 use muster_gateway::codec::envelope::{PING, PONG};
 use muster_gateway::codec::{Event, FromAgent, RequestNumber, Startup, ToAgent};
 use tokio::net::UdpSocket;
@@ -84,10 +84,20 @@ async fn an_agent_whose_counters_went_back_is_taken_once_it_has_answered() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_way_back_moves_with_control_messages_only() {
     let site = Site::start().await;
-    let agent = site.active_as("web-01", Dialect::udp()).await;
+    let mut agent = site.active_as("web-01", Dialect::udp()).await;
+    let event = agent.envelope(&FromAgent::Event(Event { queue: b'1', text: b"a:b" }));
+    let events = "muster_agent_messages_total{kind=\"event\"}";
+    let before = site.count(1, events);
+    other(&site).await.send(&event).await;
+    site.until_count(events, before + 1).await;
+    site.issue(CommandKind::Reconnect, agent.id()).await;
+    agent.expect(&ToAgent::ForceReconnect).await;
+    agent = site.reconnect(agent).await;
+    agent.startup().await;
+    agent.keepalive().await;
+    let is_back = |agent: &muster_control::Agent| agent.status == Status::Active && agent.epoch == Epoch::new(2);
+    site.until_agent(agent.id(), "it is back", is_back).await;
     // The address behind which it is has changed; it does not know and starts nothing anew.
-    let mut agent = site.reconnect(agent).await;
-    agent.event(b"wazuh-agent:whatever").await;
     let mut agent = site.reconnect(agent).await;
     agent.keepalive().await;
     let (id, command) = (agent.id(), site.issue(CommandKind::Restart, agent.id()).await);
