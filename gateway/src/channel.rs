@@ -31,6 +31,7 @@ use self::rivals::Throttle;
 pub(crate) use self::udp::bind as bind_datagrams;
 use crate::codec::SenderCounter;
 use crate::config::GatewayConfig;
+use crate::events::Events;
 use crate::listener::Listener;
 use crate::metrics::Metrics;
 use crate::session::DeskHandle;
@@ -42,6 +43,7 @@ pub(crate) struct Channel {
     freshness: Freshness,
     desk: DeskHandle,
     counter: SenderCounter,
+    events: Arc<Events>,
     metrics: Metrics,
     strangers: Arc<Semaphore>,
     holders: Holders,
@@ -53,7 +55,13 @@ pub(crate) struct Channel {
 
 impl Channel {
     /// A channel without connections.
-    pub(crate) fn new(config: GatewayConfig, replica: Replica, desk: DeskHandle, metrics: Metrics) -> Arc<Self> {
+    pub(crate) fn new(
+        config: GatewayConfig,
+        replica: Replica,
+        desk: DeskHandle,
+        events: Arc<Events>,
+        metrics: Metrics,
+    ) -> Arc<Self> {
         Arc::new(Self {
             freshness: Freshness::new(replica.clone()),
             strangers: Arc::new(Semaphore::new(config.channel.max_strangers.min(Semaphore::MAX_PERMITS))),
@@ -65,6 +73,7 @@ impl Channel {
             config,
             replica,
             desk,
+            events,
             metrics,
         })
     }

@@ -39,7 +39,7 @@ pub use agent_state::AgentState;
 pub use cipher::Method;
 pub use counter::{Numbering, Place, SenderCounter};
 pub use error::CodecError;
-pub use event::Event;
+pub use event::{Event, EventSource};
 pub use from_agent::{FromAgent, Startup};
 pub use inner::MAX_PAYLOAD;
 pub use keepalive::{Keepalive, KeepaliveText, NoLineEnd};

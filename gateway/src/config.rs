@@ -1,6 +1,7 @@
 //! What a gateway is started with: typed values, checked by whoever read them from a file.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use muster_control::{Force, NodeName};
@@ -24,6 +25,17 @@ pub struct GatewayConfig {
     pub channel: ChannelConfig,
     /// What is told to the cluster about connected agents.
     pub sessions: SessionConfig,
+    /// Where events go.
+    pub events: EventsConfig,
+}
+
+/// Where the events of agents go.
+#[derive(Clone, Debug)]
+pub struct EventsConfig {
+    /// The Unix datagram socket of the analysis side; `None` drops events. Default none.
+    pub socket: Option<PathBuf>,
+    /// Bytes of events that may wait for it; further ones are dropped. Default 64 MiB.
+    pub backlog: usize,
 }
 
 /// The enrollment server.
@@ -132,6 +144,7 @@ impl GatewayConfig {
                 batch_limit: 4096,
                 commit_within: Duration::from_secs(5),
             },
+            events: EventsConfig { socket: None, backlog: 64 << 20 },
         }
     }
 }

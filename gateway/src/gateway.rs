@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::channel::{Channel, bind_datagrams};
 use crate::config::{ChannelConfig, GatewayConfig};
 use crate::enrollment::Enrollment;
+use crate::events::Events;
 use crate::listener::Listener;
 use crate::metrics::Metrics;
 use crate::session::{Attached, DeskHandle, DeskTask, Sink};
@@ -36,6 +37,9 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    /// There is no thread to be had.
+    #[error("cannot start the thread that hands events on")]
+    Thread(#[source] io::Error),
 }
 
 /// The agents' side of one node.
@@ -45,6 +49,7 @@ pub enum StartError {
 pub struct Gateway {
     enrollment: Arc<Enrollment>,
     channel: Arc<Channel>,
+    events: Arc<Events>,
     desk: DeskHandle,
     desk_task: DeskTask,
     listeners: Vec<JoinHandle<()>>,
@@ -70,8 +75,9 @@ impl Gateway {
         let ports = ChannelPorts::open(&config.channel)?;
         let channel_address = ports.address;
         let metrics = Metrics::register(registry);
+        let events = Arc::new(Events::start(&config.events, metrics.clone()).map_err(StartError::Thread)?);
         let (desk, desk_task) = DeskTask::spawn(config.sessions.clone(), replica.clone(), metrics.clone());
-        let channel = Channel::new(config.clone(), replica.clone(), desk.clone(), metrics.clone());
+        let channel = Channel::new(config.clone(), replica.clone(), desk.clone(), events.clone(), metrics.clone());
         tracing::info!(node = %config.node_name, %enrollment_address, %channel_address, "agents are served");
         let enrollment = Enrollment::new(config, replica, tls, metrics);
         let stop_listening = CancellationToken::new();
@@ -85,6 +91,7 @@ impl Gateway {
         Ok(Self {
             enrollment,
             channel,
+            events,
             desk,
             desk_task,
             listeners,
@@ -130,6 +137,7 @@ impl Gateway {
             tracing::warn!("enrollments were left behind when half of the grace period had passed");
         }
         self.desk_task.finish(deadline).await;
+        self.events.finish(deadline).await;
     }
 }
 

@@ -11,6 +11,8 @@ const UDP_SESSIONS: &str = "muster_agent_udp_sessions";
 const DATAGRAMS_DROPPED: &str = "muster_agent_datagrams_dropped";
 const KEY_CONTESTS: &str = "muster_agent_key_contests";
 const MESSAGES: &str = "muster_agent_messages";
+const EVENTS_FORWARDED: &str = "muster_agent_events_forwarded";
+const EVENTS_DROPPED: &str = "muster_agent_events_dropped";
 const BATCHES: &str = "muster_agent_batches";
 const STATEMENTS: &str = "muster_agent_statements";
 const STATEMENTS_REFUSED: &str = "muster_agent_statements_refused";
@@ -34,6 +36,9 @@ pub(crate) struct Metrics {
     /// Times that an agent's key was refused to one of two machines that use it.
     pub(crate) key_contests: Counter,
     messages: Family<Label, Counter>,
+    /// Events that the analysis side took.
+    pub(crate) events_forwarded: Counter,
+    events_dropped: Family<Label, Counter>,
     batches: Family<Label, Counter>,
     statements: Family<Label, Counter>,
     /// Statements that were refused when they were applied: their session was over.
@@ -57,6 +62,8 @@ impl Metrics {
         registry.register(DATAGRAMS_DROPPED, "Datagrams not taken, by cause", metrics.datagrams_dropped.clone());
         registry.register(KEY_CONTESTS, "Keys refused, as another machine uses them", metrics.key_contests.clone());
         registry.register(MESSAGES, "Valid messages of agents, by kind", metrics.messages.clone());
+        registry.register(EVENTS_FORWARDED, "Events handed to the analysis side", metrics.events_forwarded.clone());
+        registry.register(EVENTS_DROPPED, "Events not handed on, by cause", metrics.events_dropped.clone());
         registry.register(BATCHES, "Batches of statements that were committed, by change", metrics.batches.clone());
         registry.register(STATEMENTS, "Statements that were committed, by change", metrics.statements.clone());
         registry.register(STATEMENTS_REFUSED, "Statements refused as out of date", metrics.refused.clone());
@@ -80,6 +87,17 @@ impl Metrics {
     /// A valid message came.
     pub(crate) fn message(&self, kind: &'static str) {
         self.messages.get_or_create(&[("kind", kind)]).inc();
+    }
+
+    /// An event was not handed on.
+    pub(crate) fn event_dropped(&self, cause: &'static str) {
+        self.events_dropped.get_or_create(&[("cause", cause)]).inc();
+    }
+
+    /// Events not handed on for this cause.
+    #[cfg(test)]
+    pub(crate) fn events_dropped(&self, cause: &'static str) -> u64 {
+        self.events_dropped.get_or_create(&[("cause", cause)]).get()
     }
 
     /// A batch of statements was committed.
@@ -107,12 +125,13 @@ mod tests {
         metrics.closed("peer");
         metrics.datagram_dropped("repeated");
         metrics.message("event");
+        metrics.event_dropped("busy");
         metrics.batch("seen", 2);
         metrics.enrollment("enrolled");
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         let names: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# HELP ")).collect();
         let distinct: BTreeSet<&str> = names.iter().filter_map(|line| line.split(' ').next()).collect();
-        assert_eq!((names.len(), distinct.len()), (13, 13), "{text}");
+        assert_eq!((names.len(), distinct.len()), (15, 15), "{text}");
     }
 }

@@ -85,6 +85,7 @@ impl From<muster_gateway::StartError> for Failure {
     fn from(error: muster_gateway::StartError) -> Self {
         let exit = match &error {
             muster_gateway::StartError::Listen { .. } => Exit::Port,
+            muster_gateway::StartError::Thread(_) => Exit::Other,
         };
         Self::new(exit, error)
     }

@@ -10,11 +10,13 @@ use super::Channel;
 use super::ending::Ending;
 use super::identify::identify;
 use crate::codec::envelope::Sealed;
-use crate::codec::{Method, Numbering, SecureChannel};
+use crate::codec::{AddressPattern, EventSource, Method, Numbering, SecureChannel};
 
 /// Who speaks, and with which key. One connection is one agent's.
 pub(crate) struct Caller {
     pub(super) agent: AgentId,
+    /// What its events are marked with.
+    pub(super) source: EventSource,
     /// The id in front of its messages, if there is one.
     id: Option<String>,
     pub(super) keys: SecureChannel,
@@ -28,8 +30,10 @@ impl Caller {
     /// An agent that names itself so, or not at all.
     pub(super) fn new(agent: &Agent, named: Option<&str>, method: Method) -> Self {
         let id = agent.id.to_string();
+        let address = agent.address.as_str().parse().unwrap_or(AddressPattern::Any);
         Self {
             agent: agent.id,
+            source: EventSource::new(&id, agent.name.as_str(), &address.without_mask()),
             keys: SecureChannel::for_key(&id, agent.name.as_str(), agent.key.as_str()),
             id: named.map(str::to_owned),
             method,

@@ -100,8 +100,12 @@ impl Conversation {
             },
             FromAgent::Shutdown => ("shutdown", Heard::Shutdown),
             FromAgent::Answer { number, body } => ("answer", answer(number, body)),
-            FromAgent::Event(event) if event.is_agent_started() => ("started", Heard::Started),
-            FromAgent::Event(_) => ("event", Heard::Spoke),
+            FromAgent::Event(event) => {
+                if self.line.is_some() {
+                    channel.events.offer(&self.caller.source, &event);
+                }
+                if event.is_agent_started() { ("started", Heard::Started) } else { ("event", Heard::Spoke) }
+            }
             FromAgent::RequestAck(_) | FromAgent::Other(_) => ("other", Heard::Spoke),
         };
         channel.metrics.message(kind);

@@ -47,23 +47,33 @@ impl<'a> Event<'a> {
 
     /// The datagram for the analysis side, or `None` for what is dropped: internal keepalive marks.
     ///
-    /// `address` is the registered one without mask. What exceeds the longest datagram is cut off.
-    pub fn to_datagram(&self, id: &str, name: &str, address: &str) -> Option<Vec<u8>> {
+    /// What exceeds the longest datagram is cut off.
+    pub fn to_datagram(&self, source: &EventSource) -> Option<Vec<u8>> {
         if self.text.starts_with(b"keepalive") {
             return None;
         }
-        let mut datagram = Vec::with_capacity(self.text.len() + id.len() + name.len() + address.len() + 24);
-        datagram.extend_from_slice(&[self.queue, b':']);
-        for byte in format!("[{id}] ({name}) {address}").bytes() {
-            if matches!(byte, b':' | b'|') {
-                datagram.push(b'|');
-            }
-            datagram.push(byte);
-        }
-        datagram.extend_from_slice(b"->");
-        datagram.extend_from_slice(self.text);
+        let mut datagram = [&[self.queue, b':'], &*source.0, self.text].concat();
         datagram.truncate(MAX_DATAGRAM);
         Some(datagram)
+    }
+}
+
+/// Which agent an event is from, as the analysis side reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventSource(Box<[u8]>);
+
+impl EventSource {
+    /// Of the agent with this id, name and registered address, the latter without mask.
+    pub fn new(id: &str, name: &str, address: &str) -> Self {
+        let mut text = Vec::with_capacity(id.len() + name.len() + address.len() + 16);
+        for byte in format!("[{id}] ({name}) {address}").bytes() {
+            if matches!(byte, b':' | b'|') {
+                text.push(b'|');
+            }
+            text.push(byte);
+        }
+        text.extend_from_slice(b"->");
+        Self(text.into())
     }
 }
 
@@ -99,6 +109,9 @@ mod tests {
     fn a_datagram_is_cut_at_what_the_socket_takes() {
         let text = vec![b'x'; 65_530];
         let event = Event { queue: b'1', text: &text };
-        assert_eq!(event.to_datagram("001", "web-01", "any").map(|datagram| datagram.len()), Some(65_535));
+        assert_eq!(
+            event.to_datagram(&EventSource::new("001", "web-01", "any")).map(|datagram| datagram.len()),
+            Some(65_535)
+        );
     }
 }

@@ -36,5 +36,6 @@ mod enrolling;
 mod figures;
 mod quorum;
 mod releases;
+mod reporting;
 mod restarting;
 mod support;

@@ -31,6 +31,8 @@ pub(crate) struct RawConfig {
     #[serde(default)]
     pub(crate) agents: RawAgents,
     #[serde(default)]
+    pub(crate) events: RawEvents,
+    #[serde(default)]
     pub(crate) users: RawUsers,
     #[serde(default)]
     pub(crate) log: RawLog,
@@ -184,6 +186,14 @@ pub(crate) struct RawAgents {
     pub(crate) commit_within: Span,
 }
 
+/// Where the events of agents go.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RawEvents {
+    pub(crate) socket: Option<PathBuf>,
+    pub(crate) backlog: Size,
+}
+
 /// The users a new cluster is founded with.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -325,6 +335,13 @@ impl Default for RawChannel {
             udp_backlog: Size(channel.udp_backlog as u64),
             udp_receive_buffer: Size(channel.udp_receive_buffer as u64),
         }
+    }
+}
+
+impl Default for RawEvents {
+    fn default() -> Self {
+        let events = gateway().events;
+        Self { socket: events.socket, backlog: Size(events.backlog as u64) }
     }
 }
 

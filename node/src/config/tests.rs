@@ -45,7 +45,7 @@ fn the_example_shows_every_default() {
 fn the_example_explains_every_key() {
     let with_optional = format!(
         "{LEAST}[api]\ncertificate = \"a\"\nkey = \"b\"\n[enrollment]\ncertificate = \"a\"\nkey = \"b\"\npassword = \"c\"\n\
-         [users]\nwazuh_password = \"d\"\nwazuh_wui_password = \"e\"\n"
+         [events]\nsocket = \"s\"\n[users]\nwazuh_password = \"d\"\nwazuh_wui_password = \"e\"\n"
     );
     let effective = parse(&with_optional).unwrap().effective();
     for line in effective.lines().filter(|line| line.contains(" = ") && !line.starts_with(' ')) {

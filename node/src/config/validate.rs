@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use muster_control::{Force, NodeId, NodeName};
-use muster_gateway::{ChannelConfig, EnrollmentConfig, GatewayConfig, SessionConfig};
+use muster_gateway::{ChannelConfig, EnrollmentConfig, EventsConfig, GatewayConfig, SessionConfig};
 use muster_http::ApiConfig;
 use muster_raft::{MemberConfig, Tuning};
 
@@ -47,7 +47,7 @@ impl RawConfig {
             },
             api: api(&self, name.clone())?,
             api_tls: tls("api.certificate", "api.key", &self.api.certificate, &self.api.key, base)?,
-            gateway: gateway(&self, name)?,
+            gateway: gateway(&self, name, base)?,
             enrollment_tls: tls(
                 "enrollment.certificate",
                 "enrollment.key",
@@ -148,7 +148,7 @@ fn api(raw: &RawConfig, node_name: NodeName) -> Result<ApiConfig, ConfigError> {
     })
 }
 
-fn gateway(raw: &RawConfig, node_name: NodeName) -> Result<GatewayConfig, ConfigError> {
+fn gateway(raw: &RawConfig, node_name: NodeName, base: &Path) -> Result<GatewayConfig, ConfigError> {
     let (enrollment, channel, agents) = (&raw.enrollment, &raw.channel, &raw.agents);
     let password = enrollment.password.as_ref().map(|password| password.reveal().to_owned());
     if password.as_ref().is_some_and(|password| password.is_empty() || password.contains(['\n', '\r'])) {
@@ -200,6 +200,10 @@ fn gateway(raw: &RawConfig, node_name: NodeName) -> Result<GatewayConfig, Config
             disconnection_time: agents.disconnection_time.0,
             batch_limit: at_least("agents.batch_limit", agents.batch_limit, 1)?,
             commit_within: positive("agents.commit_within", agents.commit_within.0)?,
+        },
+        events: EventsConfig {
+            socket: raw.events.socket.as_ref().map(|socket| base.join(socket)),
+            backlog: bytes("events.backlog", raw.events.backlog.0, 64 << 10)?,
         },
     })
 }

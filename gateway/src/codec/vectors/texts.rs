@@ -1,7 +1,7 @@
 //! Vectors of what messages tell: keepalives and events.
 
 use super::{optional, section, text};
-use crate::codec::{Event, Keepalive};
+use crate::codec::{Event, EventSource, Keepalive};
 
 #[test]
 fn every_keepalive_gives_the_fields_of_the_reference() {
@@ -33,7 +33,8 @@ fn every_keepalive_gives_the_fields_of_the_reference() {
 fn every_event_is_forwarded_as_the_reference_does() {
     for vector in section("event_forwarding") {
         let datagram = Event::parse(text(&vector, "agent_payload").as_bytes()).and_then(|event| {
-            event.to_datagram(text(&vector, "agent_id"), text(&vector, "agent_name"), text(&vector, "registered_ip"))
+            let [id, name, address] = ["agent_id", "agent_name", "registered_ip"].map(|key| text(&vector, key));
+            event.to_datagram(&EventSource::new(id, name, address))
         });
         let expected = optional(&vector, "queue_datagram").map(|text| text.as_bytes().to_vec());
         assert_eq!(datagram, expected, "{}", text(&vector, "id"));
