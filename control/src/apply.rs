@@ -7,6 +7,7 @@ mod command;
 mod delivery;
 mod enrollment;
 mod group;
+mod import;
 mod node;
 mod removal;
 mod session;

@@ -8,6 +8,7 @@ use minicbor::{Decode, Encode};
 use crate::author::Authored;
 use crate::command::CommandKind;
 use crate::ids::{AgentId, CommandId, Epoch, Generation, LogIndex, NodeId};
+use crate::import::ImportAgents;
 use crate::report::Report;
 use crate::selector::{AgentSet, Selector};
 use crate::stamp::{Millis, Stamp};
@@ -81,6 +82,9 @@ pub enum Change {
     /// Registers agents that asked one node at the same moment.
     #[n(19)]
     EnrollAgents(#[n(0)] EnrollAgents),
+    /// Takes over agents of another manager, under the ids and keys they have.
+    #[n(20)]
+    ImportAgents(#[n(0)] ImportAgents),
 }
 
 impl Change {
@@ -120,6 +124,7 @@ impl Change {
             Self::RevokeTokens(_) => "revoke_tokens",
             Self::Authored(_) => "authored",
             Self::EnrollAgents(_) => "enroll_agents",
+            Self::ImportAgents(_) => "import_agents",
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::change::Change;
 use crate::command::Command;
 use crate::entry::{Applied, Entry};
 use crate::event::{Dispatch, Event};
+use crate::free_ids::FreeIds;
 use crate::group::Group;
 use crate::ids::{AgentId, CommandId, LogIndex, NodeId};
 use crate::lane::{Lane, Sending};
@@ -33,8 +34,10 @@ pub struct Control {
     pub(crate) users: OrdMap<UserName, User>,
     pub(crate) nodes: OrdMap<NodeId, Node>,
     pub(crate) agents: Agents,
-    /// The highest agent id ever given, removed agents included.
+    /// The highest agent id ever given, removed agents included, or kept for an import.
     pub(crate) last_agent: AgentId,
+    /// Ids up to that one that were never given, since they are kept for an import.
+    pub(crate) free_ids: FreeIds,
     pub(crate) groups: OrdMap<GroupName, Group>,
     pub(crate) commands: OrdMap<CommandId, Arc<Command>>,
     pub(crate) lanes: OrdMap<AgentId, Lane>,
@@ -61,6 +64,7 @@ impl Default for Control {
             nodes: OrdMap::new(),
             agents: Agents::default(),
             last_agent: AgentId::MANAGER,
+            free_ids: FreeIds::default(),
             groups: OrdMap::unit(name, group),
             commands: OrdMap::new(),
             lanes: OrdMap::new(),
@@ -129,6 +133,7 @@ impl Control {
             Change::MarkSent(mark) => self.mark_sent(mark, turn),
             Change::Receipts(receipts) => self.receipts(receipts, turn),
             Change::RevokeTokens(user) => self.revoke_tokens(user, turn),
+            Change::ImportAgents(import) => self.import_agents(import, turn),
             Change::Authored(authored) => self.apply_change(&authored.change, turn),
             Change::EnrollAgents(enroll) => self.enroll_agents(enroll, turn),
         }
@@ -152,6 +157,11 @@ impl Control {
     /// The registered agents.
     pub fn agents(&self) -> &Agents {
         &self.agents
+    }
+
+    /// The id behind which the next agent that enrolls gets its own: the highest one ever given or imported.
+    pub fn last_agent(&self) -> AgentId {
+        self.last_agent
     }
 
     /// The nodes by id.

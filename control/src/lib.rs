@@ -17,9 +17,11 @@ mod control;
 mod counters;
 mod entry;
 mod event;
+mod free_ids;
 mod group;
 mod history;
 mod ids;
+mod import;
 mod lane;
 mod node;
 mod outcome;
@@ -53,12 +55,13 @@ pub use event::{Dispatch, EndCause, Event};
 pub use group::Group;
 pub use history::{History, Transition};
 pub use ids::{AgentId, ChangeId, CommandId, Epoch, Generation, LogIndex, NodeId, NotAnAgentId, UserId};
+pub use import::{ImportAgents, ImportVerdict, ImportedAgent, Past};
 pub use lane::{Lane, LaneItem, Sending, Sent};
 pub use node::Node;
 pub use outcome::{
     Enrolled, EnrollmentAnswer, Issued, Outcome, PerAgent, PerGroup, Refusal, RefusedAgent, RefusedGroup, SessionAnswer,
 };
-pub use record::{DeliveryRecord, Head, LaneRecord, Record, Restore, RestoreError};
+pub use record::{DeliveryRecord, FreeIdsRecord, Head, LaneRecord, Record, Restore, RestoreError};
 pub use report::{OperatingSystem, Report};
 pub use selector::{AgentSet, Selector};
 pub use shared::Shared;

@@ -243,6 +243,14 @@ pub enum Refusal {
     #[n(27)]
     #[error("the token is not valid")]
     InvalidToken,
+    /// Another agent has this id, or the same one with another name, key or address.
+    #[n(28)]
+    #[error("an agent with this id and another name, key or address is registered")]
+    IdTaken,
+    /// The id was given to an agent that was removed since.
+    #[n(29)]
+    #[error("the id was given before, to an agent that was removed")]
+    IdUsedUp,
 }
 
 #[cfg(test)]

@@ -51,6 +51,9 @@ pub enum Record {
     /// A remembered outcome.
     #[n(8)]
     Answer(#[n(0)] Shared<Answer>),
+    /// Ids that are kept for an import.
+    #[n(9)]
+    FreeIds(#[n(0)] FreeIdsRecord),
 }
 
 /// See [`Record::Head`].
@@ -84,6 +87,15 @@ pub struct LaneRecord {
     agent: AgentId,
     #[n(1)]
     lane: Lane,
+}
+
+/// See [`Record::FreeIds`].
+#[derive(Clone, Copy, Debug, Encode, Decode)]
+pub struct FreeIdsRecord {
+    #[n(0)]
+    first: AgentId,
+    #[n(1)]
+    last: AgentId,
 }
 
 impl Record {
@@ -120,6 +132,7 @@ impl Control {
                 self.lanes.iter().map(|(agent, lane)| Record::Lane(LaneRecord { agent: *agent, lane: lane.clone() })),
             )
             .chain(self.answers.iter().cloned().map(Record::Answer))
+            .chain(self.free_ids.ranges().map(|(first, last)| Record::FreeIds(FreeIdsRecord { first, last })))
     }
 }
 
@@ -199,6 +212,7 @@ impl Restore {
                 control.lanes.insert(agent, lane);
             }
             Record::Answer(answer) => control.answers.restore(answer),
+            Record::FreeIds(FreeIdsRecord { first, last }) => control.free_ids.add(first, last),
         }
         Ok(())
     }

@@ -59,6 +59,8 @@ codes! {
     Address = 1706, "The address is invalid or already used", "Use any, an IPv4 or IPv6 address, or a network without host bits";
     /// Only active agents take commands.
     NotActive = 1707, "Agent is not active", "Wait until the agent is connected";
+    /// The id belongs, or belonged, to another agent.
+    IdTaken = 1708, "The id is already used", "Choose another id";
     /// No group has this name.
     UnknownGroup = 1710, "The group does not exist", "List the groups with GET /groups";
     /// The group exists.
@@ -110,6 +112,7 @@ impl From<Refusal> for Code {
             Refusal::UnknownUser => Self::UnknownUser,
             Refusal::DuplicateName(_) | Refusal::NameOfNode => Self::NameTaken,
             Refusal::DuplicateAddress(_) => Self::Address,
+            Refusal::IdTaken | Refusal::IdUsedUp => Self::IdTaken,
             Refusal::IdsExhausted => Self::Registration,
             Refusal::Manager => Self::Manager,
             Refusal::NotActive => Self::NotActive,

@@ -280,6 +280,8 @@ impl Problem {
             | Refusal::DuplicateName(_)
             | Refusal::DuplicateAddress(_)
             | Refusal::NameOfNode
+            | Refusal::IdTaken
+            | Refusal::IdUsedUp
             | Refusal::Manager
             | Refusal::NotActive
             | Refusal::NotEligible

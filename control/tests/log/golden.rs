@@ -5,10 +5,11 @@
 
 use muster_control::{
     AgentId, AgentSet, AssignGroup, Author, Change, CloseCause, CloseSession, CloseSessions, CommandId, CommandKind,
-    EnrollAgent, EnrollAgents, Epoch, Evidence, Force, FoundCluster, Generation, GroupName, IssueCommand, Label,
-    LeaveGroups, LogIndex, MarkSent, Millis, NewUser, NodeId, OpenSession, OpenSessions, OperatingSystem, ProcessState,
-    Receipt, Receipts, RefusedStartup, ReleaseLease, RemoveAgents, RemoveGroups, RenewLease, Report, Seen, Selector,
-    Send, Shared, Sighting, SigningKey, Stamp, Status, StatusCode, UnassignGroup,
+    EnrollAgent, EnrollAgents, Epoch, Evidence, Force, FoundCluster, Generation, GroupName, ImportAgents,
+    ImportedAgent, IssueCommand, Label, LeaveGroups, LogIndex, MarkSent, Millis, NewUser, NodeId, OpenSession,
+    OpenSessions, OperatingSystem, Past, ProcessState, Receipt, Receipts, RefusedStartup, ReleaseLease, RemoveAgents,
+    RemoveGroups, RenewLease, Report, Seen, Selector, Send, Shared, Sighting, SigningKey, Stamp, Status, StatusCode,
+    UnassignGroup,
 };
 
 const GOLDEN: &str = include_str!("changes.txt");
@@ -55,6 +56,33 @@ fn enrollment() -> EnrollAgent {
         key_hash: Some(label("555884dca659ba9efc7e832888d58bc90507b730")),
         asked_at: Some(LogIndex::new(40)),
     }
+}
+
+fn import() -> Change {
+    let past = Past {
+        last_keepalive: Some(Stamp::from_millis(1_700_000_000_000)),
+        disconnected_at: None,
+        status_code: StatusCode::Silent,
+    };
+    let agent = ImportedAgent {
+        id: AgentId::new(7),
+        name: "web-01".parse().expect("valid"),
+        key: "00ff".parse().expect("valid"),
+        address: "10.0.0.0/8".parse().expect("valid"),
+        groups: vec![web()],
+        registered_at: Some(Stamp::from_millis(1_600_000_000_000)),
+        past: Some(past),
+        report: report(),
+    };
+    let never =
+        ImportedAgent { groups: vec![], registered_at: None, past: None, report: Report::default(), ..agent.clone() };
+    Change::ImportAgents(ImportAgents {
+        through: AgentId::new(1000),
+        groups: vec![web()],
+        agents: vec![agent, never],
+        removed: vec![AgentId::new(9)],
+        skip_conflicts: true,
+    })
 }
 
 /// One of each change, by name.
@@ -151,6 +179,7 @@ fn changes() -> Vec<Change> {
             sightings: Vec::new(),
             refused: Some(vec![RefusedStartup { agent, code: StatusCode::TooNew }]),
         }),
+        import(),
     ]
 }
 

@@ -3,10 +3,10 @@
 use crate::support::{LEASE, Log, by_snapshot, bytes};
 use muster_control::{
     AgentId, AgentSet, AssignGroup, Author, Change, CloseCause, CloseSession, CloseSessions, CommandId, CommandKind,
-    Control, EnrollAgent, EnrollAgents, Epoch, Evidence, Force, FoundCluster, Generation, GroupName, IssueCommand,
-    Label, LeaveGroups, LogIndex, MarkSent, Millis, NewUser, NodeId, OpenSession, OpenSessions, ProcessState, Receipt,
-    Receipts, RefusedStartup, RegisteredAddress, ReleaseLease, RemoveAgents, RemoveGroups, Report, Seen, Selector,
-    Send, Sighting, SigningKey, StatusCode,
+    Control, EnrollAgent, EnrollAgents, Epoch, Evidence, Force, FoundCluster, Generation, GroupName, ImportAgents,
+    ImportedAgent, IssueCommand, Label, LeaveGroups, LogIndex, MarkSent, Millis, NewUser, NodeId, OpenSession,
+    OpenSessions, Past, ProcessState, Receipt, Receipts, RefusedStartup, RegisteredAddress, ReleaseLease, RemoveAgents,
+    RemoveGroups, Report, Seen, Selector, Send, Sighting, SigningKey, StatusCode,
 };
 use proptest::prelude::*;
 
@@ -33,6 +33,7 @@ enum Step {
     Assign { agent: u8, group: u8, replace: bool },
     Leave { agent: u8 },
     Revoke,
+    Import { ids: Vec<u8>, removed: u8, further: u8, past: bool, skip: bool },
 }
 
 fn evidence() -> impl Strategy<Value = Evidence> {
@@ -78,6 +79,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (agent(), 0..3_u8, any::<bool>()).prop_map(|(agent, group, replace)| Step::Assign { agent, group, replace }),
         1 => agent().prop_map(|agent| Step::Leave { agent }),
         1 => Just(Step::Revoke),
+        2 => (proptest::collection::vec(0..12_u8, 0..4), 0..12_u8, 0..4_u8, any::<bool>(), any::<bool>())
+            .prop_map(|(ids, removed, further, past, skip)| Step::Import { ids, removed, further, past, skip }),
     ]
 }
 
@@ -189,6 +192,9 @@ fn take(log: &mut Log, step: &Step) {
             let agents = AgentSet::Only(vec![id(&log.control, agent)]);
             Change::AssignGroup(AssignGroup { agents, group: group(pick), replace }).by(author(log))
         }
+        Step::Import { ids, removed, further, past, skip } => {
+            import(log, &ids, (removed, further), past, skip).by(author(log))
+        }
         Step::Leave { agent } => Change::LeaveGroups(LeaveGroups { agent: id(&log.control, agent), groups: None }),
         Step::Revoke => Change::RevokeTokens(author(log).user),
     };
@@ -220,6 +226,36 @@ fn open(log: &Log, agent: u8, node: u64, spoke: bool, resume: Option<Epoch>) -> 
             resume,
             startup_at: Some(log.control.index()),
         }],
+    })
+}
+
+/// Agents with ids around those that are given already; names meet those of enrolled agents now and then.
+fn import(log: &Log, ids: &[u8], (removed, further): (u8, u8), past: bool, skip_conflicts: bool) -> Change {
+    let id = |pick: u8| AgentId::new(u32::from(pick) + log.control.last_agent().get().saturating_sub(6));
+    let agent = |pick: &u8| ImportedAgent {
+        id: id(*pick),
+        name: format!("agent-{pick}").parse().expect("a valid agent name"),
+        key: "00".repeat(32).parse().expect("a valid key"),
+        address: if pick.is_multiple_of(3) {
+            RegisteredAddress::any()
+        } else {
+            format!("10.0.0.{pick}").parse().expect("an address")
+        },
+        groups: vec![group(pick % 3)],
+        registered_at: None,
+        past: past.then_some(Past {
+            last_keepalive: Some(log.now),
+            disconnected_at: None,
+            status_code: StatusCode::Silent,
+        }),
+        report: Report::default(),
+    };
+    Change::ImportAgents(ImportAgents {
+        through: AgentId::new(log.control.last_agent().get() + u32::from(further)),
+        groups: vec![group(0)],
+        agents: ids.iter().map(agent).collect(),
+        removed: vec![id(removed)],
+        skip_conflicts,
     })
 }
 

@@ -1,6 +1,6 @@
 //! A log with one writer, and what must hold after each of its entries.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use muster_control::{
     AgentId, Applied, Change, ChangeId, CommandId, Control, Entry, Epoch, Event, Evidence, Generation, Label, Millis,
@@ -21,6 +21,7 @@ pub(crate) struct Log {
     owners: BTreeMap<(AgentId, Epoch), NodeId>,
     finals: BTreeMap<(CommandId, AgentId), Stage>,
     unused: BTreeMap<(CommandId, AgentId), bool>,
+    given: BTreeSet<AgentId>,
 }
 
 impl Log {
@@ -35,6 +36,7 @@ impl Log {
             owners: BTreeMap::new(),
             finals: BTreeMap::new(),
             unused: BTreeMap::new(),
+            given: BTreeSet::new(),
         }
     }
 
@@ -70,6 +72,7 @@ impl Log {
     }
 
     fn check(&mut self, change: &Change, applied: &Applied) {
+        self.invariant_an_id_is_given_once(applied);
         self.invariant_an_epoch_has_one_owner();
         self.invariant_status_follows_the_session();
         self.invariant_a_session_rests_on_a_lease();
@@ -79,6 +82,16 @@ impl Log {
         self.invariant_nothing_is_allowed_twice(change, applied);
         self.invariant_only_evidence_confirms(change, applied);
         assert!(self.control.next_due().is_none_or(|due| due > self.control.clock()), "something due was not done");
+    }
+
+    /// Whether enrolled or imported: no id is given twice, and none is given beyond what is known as the highest.
+    fn invariant_an_id_is_given_once(&mut self, applied: &Applied) {
+        for event in &applied.events {
+            if let Event::AgentEnrolled { agent } = event {
+                assert!(self.given.insert(*agent), "agent {agent} was given before");
+                assert!(*agent <= self.control.last_agent(), "agent {agent} is beyond the highest id");
+            }
+        }
     }
 
     fn invariant_an_epoch_has_one_owner(&mut self) {
@@ -128,6 +141,8 @@ impl Log {
         for agent in agents.iter() {
             assert!(!agent.groups.is_empty() || agent.status == Status::NeverConnected, "agent {}", agent.id);
             assert_eq!(agents.named(&agent.name).map(|agent| agent.id), Some(agent.id));
+            let at_address = agents.at_address(&agent.address).map(|agent| agent.id);
+            assert_eq!(at_address, (!agent.address.is_any()).then_some(agent.id));
         }
     }
 
