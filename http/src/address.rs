@@ -7,19 +7,35 @@ use muster_control::RegisteredAddress;
 /// Reads `any`, an address or a network without host bits.
 ///
 /// IPv4-mapped IPv6 becomes IPv4; IPv6 is written in full and in upper case, so that two spellings of one address
-/// are the same text. `None` if it is none of these.
+/// are the same text. A network of one address is that address: its agent is known by it. `None` if it is none of
+/// these.
 pub(crate) fn registered(text: &str) -> Option<RegisteredAddress> {
+    read(text, HostBits::Refused)
+}
+
+/// Like [`registered`] for what another manager has stored: a network may have host bits, as agents may ask for it.
+pub(crate) fn imported(text: &str) -> Option<RegisteredAddress> {
+    read(text, HostBits::Kept)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum HostBits {
+    Refused,
+    Kept,
+}
+
+fn read(text: &str, host_bits: HostBits) -> Option<RegisteredAddress> {
     if text.eq_ignore_ascii_case("any") {
         return Some(RegisteredAddress::any());
     }
     let stored = match text.split_once('/') {
         None => spelled(text.parse().ok()?),
-        Some((address, prefix)) => network(address.parse().ok()?, prefix)?,
+        Some((address, prefix)) => network(address.parse().ok()?, prefix, host_bits)?,
     };
     stored.parse().ok()
 }
 
-fn network(address: IpAddr, prefix: &str) -> Option<String> {
+fn network(address: IpAddr, prefix: &str, kept: HostBits) -> Option<String> {
     if prefix.is_empty() || prefix.len() > 3 || !prefix.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
@@ -28,7 +44,10 @@ fn network(address: IpAddr, prefix: &str) -> Option<String> {
         IpAddr::V4(address) => (u128::from(address.to_bits()), 32_u32.checked_sub(length)?),
         IpAddr::V6(address) => (address.to_bits(), 128_u32.checked_sub(length)?),
     };
-    let is_network = bits.trailing_zeros() >= host_bits;
+    if host_bits == 0 {
+        return Some(spelled(address));
+    }
+    let is_network = kept == HostBits::Kept || bits.trailing_zeros() >= host_bits;
     is_network.then(|| format!("{}/{length}", spelled_as_is(address)))
 }
 
@@ -61,9 +80,26 @@ mod tests {
             ("2001:db8::1", "2001:0DB8:0000:0000:0000:0000:0000:0001"),
             ("2001:DB8:0::1", "2001:0DB8:0000:0000:0000:0000:0000:0001"),
             ("::ffff:10.0.0.1", "10.0.0.1"),
+            ("10.9.9.9/32", "10.9.9.9"),
             ("2001:db8::/32", "2001:0DB8:0000:0000:0000:0000:0000:0000/32"),
         ] {
             assert_eq!(registered(text).unwrap().as_str(), stored, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_imported_network_may_have_host_bits() {
+        for (text, stored) in [
+            ("10.0.0.1/8", Some("10.0.0.1/8")),
+            ("10.0.0.1/32", Some("10.0.0.1")),
+            ("2001:db8::1/64", Some("2001:0DB8:0000:0000:0000:0000:0000:0001/64")),
+            ("::1/128", Some("0000:0000:0000:0000:0000:0000:0000:0001")),
+            ("any", Some("any")),
+            ("10.0.0.0/33", None),
+            ("10.0.0.0/", None),
+            ("nowhere", None),
+        ] {
+            assert_eq!(imported(text).as_ref().map(RegisteredAddress::as_str), stored, "{text}");
         }
     }
 

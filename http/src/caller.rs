@@ -43,6 +43,10 @@ pub(crate) enum Permission {
     AgentReconnect,
     /// `agent:modify_group`
     AgentModifyGroup,
+    /// `agent:import`; not of the reference
+    AgentImport,
+    /// `agent:export`; not of the reference: reads the keys of all agents
+    AgentExport,
     /// `group:read`
     GroupRead,
     /// `group:create`
@@ -66,6 +70,8 @@ impl Permission {
             Self::AgentRestart => "agent:restart",
             Self::AgentReconnect => "agent:reconnect",
             Self::AgentModifyGroup => "agent:modify_group",
+            Self::AgentImport => "agent:import",
+            Self::AgentExport => "agent:export",
             Self::GroupRead => "group:read",
             Self::GroupCreate => "group:create",
             Self::GroupDelete => "group:delete",

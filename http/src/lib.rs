@@ -29,6 +29,7 @@ mod config;
 mod connections;
 mod envelope;
 mod format;
+mod import;
 mod list;
 mod metrics;
 mod moment;
@@ -47,6 +48,7 @@ mod writer;
 
 pub use api::{Api, StartError};
 pub use config::ApiConfig;
+pub use import::{IMPORT_LIMIT, ImportAgent, ImportAnswer, ImportBatch, ImportConflict, ImportPast, ImportReport};
 pub use password::{HashError, hash_password};
 pub use tls::{TlsError, TlsIdentity};
 pub use token::{SigningKeyError, generate_signing_key};

@@ -52,7 +52,9 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/commands", get(native::commands))
         .route("/v1/commands/{command_id}", get(native::command))
         .route("/v1/cluster", get(native::cluster))
-        .route("/v1/cluster/state", get(native::state));
+        .route("/v1/cluster/state", get(native::state))
+        .route("/v1/import/agents", post(native::import))
+        .route("/v1/export/client-keys", get(native::client_keys));
     let probes = Router::new()
         .route("/healthz", get(probes::healthz))
         .route("/readyz", get(probes::readyz))

@@ -6,6 +6,7 @@ mod cluster;
 mod commands;
 mod conventions;
 mod groups;
+mod import;
 mod limits;
 mod native;
 mod sample;
