@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::import::{ExportArgs, ImportArgs};
 use crate::simulate::SimulateArgs;
 
 /// A Raft-replicated control plane for Wazuh 4.x agents.
@@ -23,9 +24,11 @@ Try it:
 Run it:
   muster certs authority --help        certificates for the nodes of a cluster
   muster serve --config muster.toml    one node; deploy/muster.example.toml explains every key
+  muster import --help                 agents of a Wazuh manager; deploy/migration.md tells the whole way
 
 Exit codes of serve: 0 stopped in order, 64 usage or configuration, 65 data directory, 69 port, 70 consensus,
-74 disk, 130 and 143 stopped at once by a second signal."
+74 disk, 130 and 143 stopped at once by a second signal. Of import: 65 a file is broken or agents collide with those
+of the cluster."
 )]
 pub(crate) struct Cli {
     /// What to do.
@@ -45,6 +48,10 @@ pub(crate) enum Command {
     Certs(CertsCommand),
     /// Runs simulated agents over the real protocol.
     Simulate(SimulateArgs),
+    /// Takes over the agents of a Wazuh manager: they keep their ids and keys.
+    Import(ImportArgs),
+    /// Writes the agents as a Wazuh manager keeps them: the way back.
+    Export(ExportArgs),
 }
 
 /// Arguments of `muster serve`.

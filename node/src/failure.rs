@@ -15,7 +15,8 @@ pub enum Exit {
     Other = 1,
     /// Bad usage or configuration: change it.
     Usage = 64,
-    /// The data directory is not this node's, is damaged or was wiped: restoring or replacing is up to a person.
+    /// The data directory is not this node's, is damaged or was wiped: restoring or replacing is up to a person. Or a
+    /// file to import is broken, or collides with what the cluster has.
     Data = 65,
     /// A port is in use, or an address is not this machine's.
     Port = 69,

@@ -4,9 +4,12 @@
 
 mod certs;
 mod cli;
+mod client;
 mod config;
 mod dev;
+mod export;
 mod failure;
+mod import;
 mod password;
 mod private;
 mod run;

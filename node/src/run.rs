@@ -10,7 +10,7 @@ use muster_control::NodeId;
 use crate::certs::Authority;
 use crate::cli::{CertsCommand, Cli, Command};
 use crate::failure::{Exit, Failure};
-use crate::{dev, serve, simulate};
+use crate::{dev, export, import, serve, simulate};
 
 /// Runs the program.
 pub fn main() -> ExitCode {
@@ -43,6 +43,8 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::Serve(args) => serve::run(&args).await,
             Command::Dev(args) => dev::run(&args).await,
             Command::Simulate(args) => simulate::run(args).await.map_err(|error| Failure::new(Exit::Other, error)),
+            Command::Import(args) => import::run(&args).await,
+            Command::Export(args) => export::run(&args).await,
             Command::Certs(_) => Ok(()),
         }
     });

@@ -107,6 +107,14 @@ impl Cluster {
         &self.authority_pem
     }
 
+    /// The certificate with which all nodes serve the API.
+    ///
+    /// # Panics
+    /// When the cluster is being dropped.
+    pub fn server_certificate(&self) -> PathBuf {
+        self.directory.as_ref().expect("it is there as long as the cluster").path().join("server.pem")
+    }
+
     /// Writes the configuration of one node anew, with more changes, or for another cluster.
     pub fn configure(&self, number: usize, cluster_id: Option<&str>, change: impl FnOnce(Settings) -> Settings) {
         let places: Vec<Place> = self.places().cloned().collect();

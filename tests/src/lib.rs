@@ -24,7 +24,7 @@ pub use cluster::Cluster;
 pub use ledger::{Ledger, Told};
 pub use limits::{limit_file_size, raise_open_files};
 pub use node::Node;
-pub use place::Place;
+pub use place::{PASSWORD, Place};
 pub use ports::Ports;
 pub use settings::Settings;
 pub use tmpfs::Tmpfs;

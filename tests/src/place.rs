@@ -12,7 +12,7 @@ use crate::ports::Ports;
 use crate::settings::Settings;
 
 /// Password of the API's users.
-pub(crate) const PASSWORD: &str = "Tests.of.muster.1";
+pub const PASSWORD: &str = "Tests.of.muster.1";
 
 /// Ports of one node.
 const PORTS: u16 = 4;

@@ -15,10 +15,11 @@ fn a_mistake_on_the_command_line_ends_with_64_and_one_line() {
 
 #[test]
 fn help_and_version_are_no_mistake() {
-    for args in [&["--help"][..], &["--version"], &["serve", "--help"], &["dev", "--help"], &["simulate", "--help"]] {
-        let output = run(args);
-        assert!(output.status.success(), "{args:?}");
-        assert!(!output.stdout.is_empty() && output.stderr.is_empty(), "{args:?}");
+    for command in ["", "serve", "dev", "simulate", "import", "export"] {
+        let help = [command, "--help"];
+        let output = run(if command.is_empty() { &help[1..] } else { &help });
+        assert!(output.status.success(), "{command}");
+        assert!(!output.stdout.is_empty() && output.stderr.is_empty(), "{command}");
     }
     assert!(String::from_utf8(run(&["--version"]).stdout).expect("UTF-8").starts_with("muster 0."));
 }
@@ -90,4 +91,25 @@ fn a_certificate_that_is_not_there_ends_with_64_and_names_the_key() {
     let output = run(&["serve", "--config", &single.config("one", "")]);
     assert_eq!(output.status.code(), Some(64));
     assert!(only_line(&output).contains("peers.ca = "), "{}", only_line(&output));
+}
+
+#[test]
+fn a_broken_file_to_import_ends_with_65_before_anybody_is_asked() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    let (keys, db) = (path("client.keys"), path("global.db"));
+    std::fs::write(&keys, "001 web-01 any k1\n002 web-02 nowhere SECRET\n").expect("a file");
+    std::fs::write(&db, "no database").expect("a file");
+    let nowhere = ["--api", "https://127.0.0.1:1", "--ca", "/nowhere/ca.pem"];
+    let import = |more: &[&str]| {
+        let output = run(&[&["import", "--client-keys", &keys][..], &nowhere, more].concat());
+        assert_eq!(output.status.code(), Some(65), "{output:?}");
+        only_line(&output)
+    };
+    let line = import(&[]);
+    assert!(line.contains("client.keys: line 2: the address") && !line.contains("SECRET"), "{line}");
+    std::fs::write(&keys, "001 web-01 any k1\n").expect("a file");
+    let line = import(&["--global-db", &db]);
+    assert!(line.contains("global.db: it is damaged"), "{line}");
+    assert!(import(&["--groups", "/nowhere/shared"]).contains("/nowhere/shared"));
 }

@@ -7,6 +7,7 @@ mod durability;
 mod enrollment;
 mod full_disk;
 mod identity;
+mod import;
 mod load;
 mod minority;
 mod replicas;
