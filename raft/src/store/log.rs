@@ -33,9 +33,38 @@ pub(crate) struct LogStore {
     database: Database,
     tail: Arc<Mutex<Tail>>,
     state: Arc<Mutex<State>>,
-    writes: Sender<Write>,
-    writer: Arc<Mutex<Option<JoinHandle<()>>>>,
+    writer: Arc<WriterThread>,
     fatal: FatalSignal,
+}
+
+/// The thread that writes, and the way to it.
+///
+/// The last handle that goes closes the log and waits for it: a thread that was left to close the database by itself
+/// may do so while the process ends, and RocksDB aborts when it finds its own statics torn down.
+struct WriterThread {
+    writes: Sender<Write>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    database: Database,
+    fatal: FatalSignal,
+}
+
+impl WriterThread {
+    fn close(&self) {
+        self.writes.send(Write::Stop).ok(); // the thread may have ended already
+        let thread = self.thread.lock().expect("nothing panics under this lock").take();
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            self.fatal.raise("the thread that writes the log panicked");
+        }
+        self.database.close();
+    }
+}
+
+impl Drop for WriterThread {
+    fn drop(&mut self) {
+        self.close();
+    }
 }
 
 /// What there is one of, as of the last call; the disk may be a write behind.
@@ -76,11 +105,15 @@ impl LogStore {
         };
         let thread = std::thread::Builder::new().name("muster-log".to_owned()).spawn(move || writer.run(&receiver))?;
         Ok(Self {
+            writer: Arc::new(WriterThread {
+                writes,
+                thread: Mutex::new(Some(thread)),
+                database: database.clone(),
+                fatal: fatal.clone(),
+            }),
             database,
             tail,
             state: Arc::new(Mutex::new(State { vote, committed, purged, last, first, truncations: 0 })),
-            writes,
-            writer: Arc::new(Mutex::new(Some(thread))),
             fatal,
         })
     }
@@ -98,14 +131,7 @@ impl LogStore {
 
     /// Writes what was asked for, ends the thread and closes the database. Blocks.
     pub(crate) fn close(&self) {
-        self.writes.send(Write::Stop).ok(); // the thread may have ended already
-        let thread = self.writer.lock().expect("nothing panics under this lock").take();
-        if let Some(thread) = thread
-            && thread.join().is_err()
-        {
-            self.fatal.raise("the thread that writes the log panicked");
-        }
-        self.database.close();
+        self.writer.close();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -117,7 +143,7 @@ impl LogStore {
     }
 
     fn write(&self, write: Write) -> io::Result<()> {
-        self.writes.send(write).map_err(|_| self.stopped())
+        self.writer.writes.send(write).map_err(|_| self.stopped())
     }
 
     async fn write_and_wait(&self, write: impl FnOnce(oneshot::Sender<io::Result<()>>) -> Write) -> io::Result<()> {

@@ -39,8 +39,17 @@ fn open(directory: &Path) -> io::Result<LogStore> {
 }
 
 fn open_with(directory: &Path, counters: Arc<Counters>, fatal: FatalSignal) -> io::Result<LogStore> {
+    open_with_tail(directory, 1 << 20, counters, fatal)
+}
+
+fn open_with_tail(
+    directory: &Path,
+    tail_bytes: usize,
+    counters: Arc<Counters>,
+    fatal: FatalSignal,
+) -> io::Result<LogStore> {
     let database = Database::open(directory).map_err(io::Error::other)?;
-    LogStore::open(database, None, 1 << 20, counters, fatal)
+    LogStore::open(database, None, tail_bytes, counters, fatal)
 }
 
 fn blanks(indexes: std::ops::Range<u64>) -> Vec<Entry> {
@@ -218,9 +227,8 @@ async fn a_follower_is_never_sent_entries_behind_a_gap() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_end_that_is_cut_off_while_it_is_read_is_no_damage() {
     let directory = tempfile::tempdir().expect("a directory");
-    let database = Database::open(directory.path()).expect("a directory");
     // Without a tail in memory, all is read from the disk.
-    let mut log = LogStore::open(database, None, 0, Arc::default(), FatalSignal::new()).expect("an empty log");
+    let mut log = open_with_tail(directory.path(), 0, Arc::default(), FatalSignal::new()).expect("an empty log");
     log.blocking_append(blanks(0..100)).await.expect("appended");
     let mut reader = log.clone();
     let reading = tokio::spawn(async move {
