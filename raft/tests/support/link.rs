@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -11,6 +12,7 @@ use tokio::sync::watch;
 pub(crate) struct Link {
     address: SocketAddr,
     is_stalled: Arc<watch::Sender<bool>>,
+    connections: Arc<AtomicUsize>,
 }
 
 impl Link {
@@ -19,10 +21,13 @@ impl Link {
         let address = listener.local_addr().expect("bound");
         let is_stalled = Arc::new(watch::Sender::new(false));
         let stalls = Arc::clone(&is_stalled);
+        let connections = Arc::<AtomicUsize>::default();
+        let count = Arc::clone(&connections);
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
                 // A peer that does not run refuses: so does the link, by closing.
                 let Ok(far) = TcpStream::connect(target).await else { continue };
+                count.fetch_add(1, Ordering::Relaxed);
                 near.set_nodelay(true).expect("connected");
                 far.set_nodelay(true).expect("connected");
                 let (near_read, near_write) = near.into_split();
@@ -31,11 +36,16 @@ impl Link {
                 tokio::spawn(carry(far_read, near_write, stalls.subscribe()));
             }
         });
-        Self { address, is_stalled }
+        Self { address, is_stalled, connections }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// How many connections there were so far.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
     }
 
     pub(crate) fn stall(&self) {

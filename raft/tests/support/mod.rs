@@ -8,9 +8,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::time::Duration;
 
-use muster_control::{
-    AgentId, Change, EnrollAgent, Epoch, Force, LogIndex, NodeId, RegisteredAddress, Seen, Sighting, Stamp,
-};
+use muster_control::{AgentId, Change, EnrollAgent, Epoch, LogIndex, NodeId, Seen, Sighting, Stamp};
 use muster_raft::{ClusterId, MemberConfig, PeerTls, Replica, ReplicaConfig, StartError, Tuning, View};
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType};
 use tempfile::TempDir;
@@ -246,14 +244,11 @@ pub(crate) fn has_group(view: &View, number: usize) -> bool {
 
 pub(crate) fn enroll(number: usize) -> Change {
     Change::EnrollAgent(EnrollAgent {
-        name: format!("agent{number}").parse().expect("a name"),
-        key: format!("{number:064x}").parse().expect("a key"),
-        address: RegisteredAddress::any(),
-        groups: Vec::new(),
         registered_from: Some("x".repeat(1000).parse().expect("a label")),
-        force: Force::never(),
-        key_hash: None,
-        asked_at: None,
+        ..EnrollAgent::new(
+            format!("agent{number}").parse().expect("a name"),
+            format!("{number:064x}").parse().expect("a key"),
+        )
     })
 }
 
