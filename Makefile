@@ -23,6 +23,12 @@ bench: ## Measures a cluster against what it is to achieve. BENCH=quick only sho
 	@tools/install-prerequisites
 	tools/with-rocksdb cargo bench --locked --package muster-control --bench state
 	tools/with-rocksdb cargo bench --locked --package muster-tests --bench cluster
+	@if [ "$${BENCH:-}" != quick ]; then \
+		tools/with-rocksdb cargo test --locked --release --package muster-gateway --test agents -- \
+			--ignored --nocapture --test-threads 1 figures; \
+		tools/with-rocksdb cargo test --locked --release --package muster-tests --test system -- \
+			--ignored --nocapture fifty_thousand; \
+	fi
 
 verify: fmt clippy doc deny purity ## Checks form, lints, documentation, licences and dependencies. Changes nothing.
 

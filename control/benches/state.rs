@@ -7,9 +7,9 @@
 use std::time::Instant;
 
 use muster_control::{
-    AgentId, Change, ChangeId, CommandKind, Control, EnrollAgent, Entry, Epoch, Force, Generation, IssueCommand, Label,
-    MarkSent, Millis, NodeId, OpenSession, OpenSessions, OperatingSystem, Outcome, RegisteredAddress, RenewLease,
-    Report, Seen, Selector, Send, SessionAnswer, Shared, Sighting, Stamp,
+    AgentId, Change, ChangeId, CommandKind, Control, EnrollAgent, Entry, Epoch, Generation, IssueCommand, Label,
+    MarkSent, Millis, NodeId, OpenSession, OpenSessions, OperatingSystem, Outcome, RenewLease, Report, Seen, Selector,
+    Send, SessionAnswer, Shared, Sighting, Stamp,
 };
 
 /// The allocator of the `muster` binary: the state is millions of small pieces.
@@ -59,14 +59,11 @@ impl Bench {
 
 fn enrollment(number: u32) -> Change {
     Change::EnrollAgent(EnrollAgent {
-        name: format!("workstation-{number:07}").parse().expect("a valid agent name"),
-        key: format!("{number:064x}").parse().expect("a valid key"),
-        address: RegisteredAddress::any(),
-        groups: Vec::new(),
         registered_from: Some(Label::truncated("10.20.30.40")),
-        force: Force::never(),
-        key_hash: None,
-        asked_at: None,
+        ..EnrollAgent::new(
+            format!("workstation-{number:07}").parse().expect("a valid agent name"),
+            format!("{number:064x}").parse().expect("a valid key"),
+        )
     })
 }
 

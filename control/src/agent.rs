@@ -67,6 +67,14 @@ pub struct Agent {
     pub startup_at: LogIndex,
 }
 
+/// Who an agent is.
+pub(crate) struct Identity {
+    pub(crate) id: AgentId,
+    pub(crate) name: AgentName,
+    pub(crate) key: ClientKey,
+    pub(crate) address: RegisteredAddress,
+}
+
 /// Life of one connection of an agent to one node.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Session {
@@ -160,6 +168,36 @@ impl StatusCode {
 }
 
 impl Agent {
+    /// An agent that is registered and never connected; of `groups` each counts once.
+    pub(crate) fn registered(identity: Identity, groups: &[GroupName], at: Stamp, index: LogIndex) -> Self {
+        let Identity { id, name, key, address } = identity;
+        let mut distinct: Vec<GroupName> = Vec::with_capacity(groups.len());
+        for group in groups {
+            if !distinct.contains(group) {
+                distinct.push(group.clone());
+            }
+        }
+        Self {
+            id,
+            name,
+            key,
+            address,
+            groups: Shared::new(distinct),
+            registered_at: at,
+            registered_from: None,
+            epoch: Epoch::default(),
+            session: None,
+            status: Status::NeverConnected,
+            status_code: StatusCode::None,
+            owner: None,
+            last_keepalive: None,
+            report: Shared::new(Report::default()),
+            history: History::default(),
+            revision: index,
+            startup_at: LogIndex::default(),
+        }
+    }
+
     /// Whether a session with this epoch is open.
     pub fn holds(&self, epoch: Epoch) -> bool {
         self.session.as_ref().is_some_and(|session| session.epoch == epoch)

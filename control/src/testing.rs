@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::agent::Agent;
 use crate::change::{
-    Change, CloseCause, CloseSession, CloseSessions, EnrollAgent, Evidence, Force, IssueCommand, MarkSent, OpenSession,
+    Change, CloseCause, CloseSession, CloseSessions, EnrollAgent, Evidence, IssueCommand, MarkSent, OpenSession,
     OpenSessions, Receipt, Receipts, RemoveAgents, RenewLease, Seen, Send, Sighting,
 };
 use crate::command::{CommandKind, Delivery};
@@ -15,7 +15,7 @@ use crate::ids::{AgentId, ChangeId, CommandId, Epoch, Generation, LogIndex, Node
 use crate::outcome::{Issued, Outcome, PerAgent, Refusal, SessionAnswer};
 use crate::selector::{AgentSet, Selector};
 use crate::stamp::{Millis, Stamp};
-use crate::text::{Label, RegisteredAddress};
+use crate::text::Label;
 
 #[derive(Clone)]
 pub(crate) struct Script {
@@ -34,16 +34,7 @@ pub(crate) fn node(number: u64) -> NodeId {
 
 /// Without force: whoever has the name or address keeps it.
 pub(crate) fn enrollment(name: &str) -> EnrollAgent {
-    EnrollAgent {
-        name: name.parse().expect("a valid agent name"),
-        key: "00".repeat(32).parse().expect("a valid key"),
-        address: RegisteredAddress::any(),
-        groups: Vec::new(),
-        registered_from: None,
-        force: Force::never(),
-        key_hash: None,
-        asked_at: None,
-    }
+    EnrollAgent::new(name.parse().expect("a valid agent name"), "00".repeat(32).parse().expect("a valid key"))
 }
 
 impl Script {
@@ -68,7 +59,7 @@ impl Script {
         let index = LogIndex::new(self.control.index().get() + 1);
         let bytes = change.to_bytes();
         let change = Change::from_bytes(&bytes).expect("just encoded");
-        let retried = change.without_author().to_bytes();
+        let retried = Change::bytes_without_author(&bytes).expect("just encoded");
         let fingerprint = retried.iter().fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(*byte)));
         let applied = self.control.apply(&Entry { index, stamp: self.now, change_id, fingerprint, change });
         self.events = applied.events;

@@ -2,17 +2,14 @@
 
 use sha1::{Digest, Sha1};
 
-use crate::agent::{Agent, Status, StatusCode};
+use crate::agent::{Agent, Identity, Status};
 use crate::change::{EnrollAgent, EnrollAgents, Force};
 use crate::control::{Control, Turn};
 use crate::event::{EndCause, Event};
-use crate::history::History;
-use crate::ids::{AgentId, Epoch, LogIndex};
+use crate::ids::AgentId;
 use crate::outcome::{Enrolled, EnrollmentAnswer, Outcome, Refusal};
-use crate::report::Report;
-use crate::shared::Shared;
 use crate::stamp::Stamp;
-use crate::text::{GroupName, Label};
+use crate::text::Label;
 
 /// Most groups of one agent.
 pub(crate) const GROUPS_LIMIT: usize = 128;
@@ -83,31 +80,9 @@ impl Control {
 }
 
 fn new_agent(id: AgentId, enroll: &EnrollAgent, turn: &Turn) -> Agent {
-    let mut groups: Vec<GroupName> = Vec::with_capacity(enroll.groups.len());
-    for group in &enroll.groups {
-        if !groups.contains(group) {
-            groups.push(group.clone());
-        }
-    }
-    Agent {
-        id,
-        name: enroll.name.clone(),
-        key: enroll.key.clone(),
-        address: enroll.address.clone(),
-        groups: Shared::new(groups),
-        registered_at: turn.now,
-        registered_from: enroll.registered_from.clone(),
-        epoch: Epoch::default(),
-        session: None,
-        status: Status::NeverConnected,
-        status_code: StatusCode::None,
-        owner: None,
-        last_keepalive: None,
-        report: Shared::new(Report::default()),
-        history: History::default(),
-        revision: turn.index,
-        startup_at: LogIndex::default(),
-    }
+    let (name, key, address) = (enroll.name.clone(), enroll.key.clone(), enroll.address.clone());
+    let agent = Agent::registered(Identity { id, name, key, address }, &enroll.groups, turn.now, turn.index);
+    Agent { registered_from: enroll.registered_from.clone(), ..agent }
 }
 
 /// Whether a registered agent gives way to the one that enrolls (agent protocol, section 1.7).
@@ -150,6 +125,7 @@ fn key_hash(agent: &Agent) -> Label {
 mod tests {
     use super::*;
     use crate::change::Change;
+    use crate::ids::LogIndex;
     use crate::stamp::Millis;
     use crate::testing::{Script, enrollment};
 

@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::agent::{Agent, Status, StatusCode};
+use crate::agent::{Agent, Identity, Status};
 use crate::apply::enrollment::GROUPS_LIMIT;
 use crate::control::{Control, Turn};
 use crate::event::Event;
 use crate::group::Group;
-use crate::history::History;
-use crate::ids::{AgentId, Epoch, LogIndex};
+use crate::ids::AgentId;
 use crate::import::{ImportAgents, ImportVerdict, ImportedAgent};
 use crate::outcome::{Outcome, PerAgent, Refusal, RefusedAgent};
 use crate::shared::Shared;
@@ -150,37 +149,16 @@ fn is_same(known: &Agent, agent: &ImportedAgent) -> bool {
 /// One that was connected there is disconnected here until it shows up. The session it had there counts as its first
 /// one, so that the next one is the second: an agent without any is one that never connected.
 fn registered(import: &ImportedAgent, turn: &Turn) -> Agent {
-    let mut groups: Vec<GroupName> = Vec::with_capacity(import.groups.len());
-    for group in &import.groups {
-        if !groups.contains(group) {
-            groups.push(group.clone());
-        }
-    }
-    if groups.is_empty() && import.past.is_some() {
-        groups.push(GroupName::default_group());
-    }
     // By another clock; what is said to be later than now was not.
     let at = |stamp: Option<Stamp>| stamp.map_or(turn.now, |stamp| stamp.min(turn.now));
-    let mut agent = Agent {
-        id: import.id,
-        name: import.name.clone(),
-        key: import.key.clone(),
-        address: import.address.clone(),
-        groups: Shared::new(groups),
-        registered_at: at(import.registered_at),
-        registered_from: None,
-        epoch: Epoch::default(),
-        session: None,
-        status: Status::NeverConnected,
-        status_code: StatusCode::None,
-        owner: None,
-        last_keepalive: None,
-        report: Shared::new(import.report.clone()),
-        history: History::default(),
-        revision: turn.index,
-        startup_at: LogIndex::default(),
-    };
+    let (name, key, address) = (import.name.clone(), import.key.clone(), import.address.clone());
+    let identity = Identity { id: import.id, name, key, address };
+    let mut agent = Agent::registered(identity, &import.groups, at(import.registered_at), turn.index);
+    agent.report = Shared::new(import.report.clone());
     if let Some(past) = &import.past {
+        if agent.groups.is_empty() {
+            agent.groups.make_mut().push(GroupName::default_group());
+        }
         agent.epoch = agent.epoch.next();
         agent.last_keepalive = past.last_keepalive.map(|stamp| stamp.min(turn.now));
         agent.transition(turn.index, at(past.disconnected_at), Status::Disconnected, past.status_code);

@@ -203,14 +203,11 @@ fn take(log: &mut Log, step: &Step) {
 
 fn enrollment(name: u8, force: bool) -> EnrollAgent {
     EnrollAgent {
-        name: format!("agent-{name}").parse().expect("a valid agent name"),
-        key: "00".repeat(32).parse().expect("a valid key"),
-        address: RegisteredAddress::any(),
-        groups: Vec::new(),
-        registered_from: None,
         force: if force { Force::enrollment_default() } else { Force::never() },
-        key_hash: None,
-        asked_at: None,
+        ..EnrollAgent::new(
+            format!("agent-{name}").parse().expect("a valid agent name"),
+            "00".repeat(32).parse().expect("a valid key"),
+        )
     }
 }
 

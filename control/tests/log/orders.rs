@@ -3,8 +3,8 @@
 
 use crate::support::Log;
 use muster_control::{
-    AgentId, Change, CloseCause, CloseSession, CloseSessions, EnrollAgent, Epoch, Force, Generation, Label, NodeId,
-    OpenSession, OpenSessions, Outcome, RegisteredAddress, Report, Seen, Sighting, Status,
+    AgentId, Change, CloseCause, CloseSession, CloseSessions, EnrollAgent, Epoch, Generation, Label, NodeId,
+    OpenSession, OpenSessions, Outcome, Report, Seen, Sighting, Status,
 };
 
 const AGENT: AgentId = AgentId::new(1);
@@ -63,16 +63,10 @@ fn each_order(taken: &mut Vec<Message>, visit: &mut impl FnMut(&[Message])) {
 fn start() -> Log {
     let mut log = Log::new();
     (1..4).for_each(|node| _ = log.renew(node));
-    log.apply(Change::EnrollAgent(EnrollAgent {
-        name: "web-01".parse().expect("a valid agent name"),
-        key: "00".repeat(32).parse().expect("a valid key"),
-        address: RegisteredAddress::any(),
-        groups: Vec::new(),
-        registered_from: None,
-        force: Force::never(),
-        key_hash: None,
-        asked_at: None,
-    }));
+    log.apply(Change::EnrollAgent(EnrollAgent::new(
+        "web-01".parse().expect("a valid agent name"),
+        "00".repeat(32).parse().expect("a valid key"),
+    )));
     log
 }
 

@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, VecDeque};
 
 use muster_control::{
     AgentId, Change, CloseCause, CloseSession, CloseSessions, CommandId, CommandKind, EnrollAgent, Epoch, Event,
-    Evidence, Force, Generation, IssueCommand, Label, LogIndex, MarkSent, Millis, NodeId, OpenSession, OpenSessions,
-    Outcome, ProcessState, Receipt, Receipts, RegisteredAddress, Seen, Selector, Send, SessionAnswer, Sighting, Stage,
+    Evidence, Generation, IssueCommand, Label, LogIndex, MarkSent, Millis, NodeId, OpenSession, OpenSessions, Outcome,
+    ProcessState, Receipt, Receipts, Seen, Selector, Send, SessionAnswer, Sighting, Stage,
 };
 use proptest::prelude::*;
 
@@ -90,16 +90,10 @@ impl World {
     fn new() -> Self {
         let mut log = Log::unchecked();
         (0..NODES).for_each(|node| _ = log.renew(node));
-        let enrolled = log.apply(Change::EnrollAgent(EnrollAgent {
-            name: "web-01".parse().expect("a valid agent name"),
-            key: "00".repeat(32).parse().expect("a valid key"),
-            address: RegisteredAddress::any(),
-            groups: Vec::new(),
-            registered_from: None,
-            force: Force::never(),
-            key_hash: None,
-            asked_at: None,
-        }));
+        let enrolled = log.apply(Change::EnrollAgent(EnrollAgent::new(
+            "web-01".parse().expect("a valid agent name"),
+            "00".repeat(32).parse().expect("a valid key"),
+        )));
         let Outcome::Enrolled(enrolled) = enrolled else { panic!("{enrolled:?}") };
         Self {
             log,

@@ -34,7 +34,7 @@ fn by_address(control: &Control, peer: IpAddr) -> Option<&Arc<Agent>> {
 
 #[cfg(test)]
 mod tests {
-    use muster_control::{Change, ChangeId, EnrollAgent, Entry, Force, LogIndex, Stamp};
+    use muster_control::{Change, ChangeId, EnrollAgent, Entry, LogIndex, Stamp};
 
     use super::*;
 
@@ -42,14 +42,8 @@ mod tests {
         let mut control = Control::default();
         for (index, address) in (1..).zip(addresses) {
             let change = Change::EnrollAgent(EnrollAgent {
-                name: format!("agent-{index}").parse().unwrap(),
-                key: "0f".repeat(32).parse().unwrap(),
                 address: address.parse().unwrap(),
-                groups: Vec::new(),
-                registered_from: None,
-                force: Force::never(),
-                key_hash: None,
-                asked_at: None,
+                ..EnrollAgent::new(format!("agent-{index}").parse().unwrap(), "0f".repeat(32).parse().unwrap())
             });
             let (stamp, change_id) = (Stamp::from_millis(index), ChangeId::new([index as u8; 16]));
             control.apply(&Entry { index: LogIndex::new(index), stamp, change_id, fingerprint: 0, change });

@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use muster_control::{
-    Change, CommandKind, EnrollAgent, Force, IssueCommand, Millis, RegisteredAddress, Selector, Status,
-};
+use muster_control::{Change, CommandKind, EnrollAgent, IssueCommand, Millis, Selector, Status};
 use muster_gateway::codec::{ClientKeyLine, FromAgent, Method, SecureChannel, SenderCounter, Startup};
 use muster_gateway::{Heard, NotTaken, Outgoing, Sink};
 use tokio::sync::Semaphore;
@@ -38,16 +36,8 @@ async fn register(site: &Site, count: usize) -> Vec<ClientKeyLine> {
         proposals.spawn(async move {
             let _place = place;
             let key = format!("{number:064x}");
-            let change = Change::EnrollAgent(EnrollAgent {
-                name: format!("agent-{number}").parse().unwrap(),
-                key: key.parse().unwrap(),
-                address: RegisteredAddress::any(),
-                groups: Vec::new(),
-                registered_from: None,
-                force: Force::never(),
-                key_hash: None,
-                asked_at: None,
-            });
+            let change =
+                Change::EnrollAgent(EnrollAgent::new(format!("agent-{number}").parse().unwrap(), key.parse().unwrap()));
             match replica.propose(change).await.unwrap().outcome {
                 muster_control::Outcome::Enrolled(enrolled) => {
                     format!("{} agent-{number} any {key}", enrolled.agent).parse().unwrap()
@@ -68,7 +58,7 @@ async fn until_active(site: &Site, count: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a measurement"]
+#[ignore = "a measurement, run by make bench"]
 async fn figures_of_a_bulk_restart_with_50_000_sessions() {
     const AGENTS: usize = 50_000;
     let site = Site::start().await;
@@ -97,7 +87,7 @@ async fn figures_of_a_bulk_restart_with_50_000_sessions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a measurement"]
+#[ignore = "a measurement, run by make bench"]
 async fn figures_of_agents_that_connect_at_once() {
     const AGENTS: usize = 8_000;
     let site = Site::start().await;

@@ -115,14 +115,9 @@ pub(super) async fn create(
     let address = registered_address(body.ip.as_deref())?;
     let key = fresh_key();
     let enroll = EnrollAgent {
-        name: name.clone(),
-        key: key.clone(),
         address: address.clone(),
-        groups: Vec::new(),
-        registered_from: None,
         force: body.force.map_or_else(Force::never, Force::from),
-        key_hash: None,
-        asked_at: None,
+        ..EnrollAgent::new(name.clone(), key.clone())
     };
     let Proposed { index, outcome } = app.propose(&writer, Change::EnrollAgent(enroll)).await?;
     let Outcome::Enrolled(enrolled) = outcome else { return Err(unexpected(outcome, index)) };

@@ -7,7 +7,8 @@ use super::error::ConfigError;
 use super::raw::RawConfig;
 use super::unit::Span;
 
-/// The state machine remembers for a minute what it has answered; after that a repetition would count as new.
+/// The state machine remembers for two minutes, by its own clock, what it has answered; after that a repetition would
+/// count as new. Half of it allows for clocks that jump.
 const ANSWERS_REMEMBERED: Span = Span(Duration::from_secs(60));
 
 /// A restart has 120 s to be proven once it is sent; one that may wait less than that for its turn would end while

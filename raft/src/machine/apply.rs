@@ -79,10 +79,8 @@ impl Machine {
         let (stamp, change_id, bytes) = open_change(body).map_err(|error| undecodable(error.to_string()))?;
         let change = Change::from_bytes(&bytes).map_err(|error| undecodable(error.to_string()))?;
         let index = LogIndex::new(index);
-        let fingerprint = match &change {
-            Change::Authored(_) => crc32c::crc32c(&change.without_author().to_bytes()),
-            _ => crc32c::crc32c(&bytes),
-        };
+        let plain = Change::bytes_without_author(&bytes).map_err(|error| undecodable(error.to_string()))?;
+        let fingerprint = crc32c::crc32c(plain);
         let applied = self.control.apply(&muster_control::Entry { index, stamp, change_id, fingerprint, change });
         if !applied.events.is_empty() {
             batch.notices.push(Notice::Applied { index, events: applied.events.into() });

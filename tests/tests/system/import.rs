@@ -232,7 +232,7 @@ async fn an_import_that_collides_or_is_broken_changes_nothing_and_one_that_was_c
 
 /// `cargo nextest run --release -p muster-tests --test system --run-ignored only fifty_thousand`
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a measurement"]
+#[ignore = "a measurement, run by make bench"]
 async fn fifty_thousand_agents_are_imported_within_thirty_seconds() {
     let _turn = Turn::alone().await;
     let manager = Manager::with(50_505);

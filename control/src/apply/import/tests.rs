@@ -1,4 +1,5 @@
 use super::*;
+use crate::agent::StatusCode;
 use crate::change::Change;
 use crate::import::Past;
 use crate::report::Report;

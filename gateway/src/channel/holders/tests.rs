@@ -135,7 +135,7 @@ fn a_way_back_that_moves_on_is_one_machine_and_one_that_returns_is_two() {
 
 #[test]
 fn a_key_that_goes_to_and_fro_between_nodes_stays_for_a_while_where_it_is() {
-    use muster_control::{Change, ChangeId, EnrollAgent, Entry, Force, Generation, Label, LogIndex, OpenSession};
+    use muster_control::{Change, ChangeId, EnrollAgent, Entry, Generation, Label, LogIndex, OpenSession};
     let mut control = Control::default();
     let mut index = 0;
     let mut apply = |change: Change| {
@@ -144,16 +144,7 @@ fn a_key_that_goes_to_and_fro_between_nodes_stays_for_a_while_where_it_is() {
         control.apply(&Entry { index: LogIndex::new(index), stamp, change_id, fingerprint: 0, change });
         (control.agents().get(AGENT).cloned(), stamp)
     };
-    apply(Change::EnrollAgent(EnrollAgent {
-        name: "web-01".parse().unwrap(),
-        key: "0f".repeat(32).parse().unwrap(),
-        address: "any".parse().unwrap(),
-        groups: Vec::new(),
-        registered_from: None,
-        force: Force::never(),
-        key_hash: None,
-        asked_at: None,
-    }));
+    apply(Change::EnrollAgent(EnrollAgent::new("web-01".parse().unwrap(), "0f".repeat(32).parse().unwrap())));
     for node in [1, 2] {
         apply(Change::RenewLease(muster_control::RenewLease {
             node: NodeId::new(node),
